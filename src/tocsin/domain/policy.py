@@ -1,0 +1,159 @@
+"""How this organisation wants noise, routes, redaction and destinations treated: the mappings' policies as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from tocsin.domain.alert import Cohort, Severity, Symptom
+from tocsin.domain.catalog import Criticality, Risk
+from tocsin.domain.subject import Subject
+
+
+class Want(StrEnum):
+    """What a route asks for."""
+
+    PAGE = "page"
+    TICKET = "ticket"
+    NONE = "none"
+
+
+class Mode(StrEnum):
+    """How far a destination is trusted."""
+
+    OFF = "off"
+    SHADOW = "shadow"
+    LIVE = "live"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """All that is given must hold; an empty set means any. `severity` means at least that bad, `criticality` and
+    `risk` at least that high."""
+
+    subjects: tuple[str, ...] = ()
+    """Patterns such as `model:*`."""
+    symptoms: frozenset[Symptom] = frozenset()
+    sources: frozenset[str] = frozenset()
+    environments: frozenset[str] = frozenset()
+    cohorts: frozenset[Cohort] = frozenset()
+    severity: Severity | None = None
+    criticality: Criticality | None = None
+    risk: Risk | None = None
+    business_hours: bool | None = None
+    """True: only inside the owner's business hours; False: only outside."""
+    probability: float | None = None
+    """The first suspect is at least this likely."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """The first rule whose condition holds decides. `team` overrides the owner (an explicit route);
+    `destinations` says where (names of destinations); empty means the policy's defaults for `want`."""
+
+    name: str
+    want: Want
+    when: Condition = Condition()
+    team: str = ""
+    destinations: tuple[str, ...] = ()
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A maintenance window. Without `rrule` it is one span; with it, each occurrence (RFC 5545, in the wall time
+    of `timezone`) opens a span of `duration`. It mutes, it never discards."""
+
+    name: str
+    subjects: tuple[str, ...]
+    """Patterns; what they name and what rests on it directly is covered by `include_dependants`."""
+    starts_at: datetime
+    """Aware; the first occurrence."""
+    duration: timedelta
+    timezone: str = "UTC"
+    rrule: str = ""
+    environments: frozenset[str] = frozenset()
+    symptoms: frozenset[Symptom] = frozenset()
+    include_dependants: bool = False
+    ticket: str = ""
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """A known outage of a feature or data source: the parent of alerts that depend on it."""
+
+    subject: Subject
+    starts_at: datetime
+    ends_at: datetime | None = None
+    ticket: str = ""
+    note: str = ""
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flapping:
+    """An alert that opens `opens` times within `within` flaps: its incident is held open until `quiet` has passed
+    without a transition (correlation.md §4)."""
+
+    opens: int = 4
+    within: timedelta = timedelta(hours=3)
+    quiet: timedelta = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redaction:
+    """What must not leave. `keys` are label or field names whose values go; `patterns` are named regexes."""
+
+    keys: tuple[str, ...] = ()
+    patterns: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    raw: timedelta = timedelta(days=14)
+    audit: timedelta = timedelta(days=400)
+    attempts: timedelta = timedelta(days=90)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Everything that deciding asks of the operators' rules."""
+
+    rules: tuple[Rule, ...] = ()
+    defaults: Mapping[Want, tuple[str, ...]] = field(default_factory=dict)
+    """Destinations for a page and for a ticket when the rule names none."""
+    persistence: Mapping[Symptom, timedelta] = field(default_factory=dict)
+    """How long a symptom must last before its incident may page or ticket; absent means at once."""
+    persistence_subjects: int = 2
+    """…unless this many subjects alert."""
+    flapping: Flapping = Flapping()
+    windows: tuple[Window, ...] = ()
+    outages: tuple[Outage, ...] = ()
+    severities: Mapping[str, Mapping[str, Severity]] = field(default_factory=dict)
+    """Per source (or `*`): a sender's own word → our severity."""
+    owners_by_symptom: Mapping[Symptom, str] = field(default_factory=dict)
+    runbooks: Mapping[Symptom, str] = field(default_factory=dict)
+    """Starter runbook per symptom, used when the subject has none of its own."""
+    redaction: Redaction = Redaction()
+    retention: Retention = Retention()
+    reopen_within: timedelta = timedelta(hours=24)
+    """A re-fired incident reopens its record within this time; later it starts the next generation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """A configured way out: connector kind, mode, and the connector's own validated options.
+
+    `options` is what the connector's Config model is built from; secret values in it are already resolved but
+    wrapped (pydantic SecretStr) so that no repr shows them."""
+
+    name: str
+    kind: str
+    mode: Mode = Mode.LIVE
+    options: Mapping[str, object] = field(default_factory=dict)
+    max_new_per_hour: int = 60
+    origin: str = ""

@@ -1,0 +1,136 @@
+"""What we keep at a vendor: what we want there, what we last sent and saw, and how one try ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Literal
+from uuid import UUID
+
+from tocsin.domain.alert import Severity
+from tocsin.domain.policy import Want
+
+
+class Reason(StrEnum):
+    """Why an attempt ended as it did: the label of the delivery metrics."""
+
+    OK = "ok"
+    TIMEOUT = "timeout"
+    UNREACHABLE = "unreachable"
+    RATE_LIMITED = "rate_limited"
+    SERVER_ERROR = "server_error"
+    CLIENT_ERROR = "client_error"
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    CONFLICT = "conflict"
+    NOT_OURS = "not_ours"
+    """The vendor's record is not ours: never written."""
+    BAD_ANSWER = "bad_answer"
+    """A 2xx that is not the vendor's API (login page, hibernating instance)."""
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """How one record of one incident should stand. Texts are composed once and go out with the create; of later
+    changes only `status`, `severity`, `impact`, `urgency` and `address` are written, the rest as notes."""
+
+    key: str
+    """32 hex: hash of installation, incident, destination, generation. The vendor's idempotency key."""
+    incident_id: UUID
+    display: str
+    """TOC-1042."""
+    generation: int
+    status: Literal["open", "resolved"]
+    want: Want
+    severity: Severity
+    impact: int
+    """1 high, 2 medium, 3 low (ITIL)."""
+    urgency: int
+    title: str
+    """≤ 160 characters, one line."""
+    body: str
+    """Plain text, at most 25 lines."""
+    category: str
+    environment: str
+    team: str
+    address: Mapping[str, str] = field(default_factory=dict)
+    """The team's fields at this destination: assignment_group, routing_key, project …"""
+    ci: str = ""
+    business_service: str = ""
+    component: str = ""
+    """Head subject, for vendors with a component field."""
+    opened_at: datetime
+    resolved_at: datetime | None = None
+    close_notes: str = ""
+    links: tuple[tuple[str, str], ...] = ()
+    """(text, https URL) pairs, at most 10."""
+    details: Mapping[str, object] = field(default_factory=dict)
+    """Structured extras for vendors that show them (PagerDuty custom_details)."""
+    previous: str = ""
+    """Number or key of the previous generation's record, to be linked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """A work note, sent once. `id` is stable and becomes the marker that proves it arrived."""
+
+    id: UUID
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """The vendor's answer. `sent` are the vendor's field values as we wrote them, `observed` as it then showed them."""
+
+    external_id: str
+    number: str = ""
+    url: str = ""
+    sent: Mapping[str, object] = field(default_factory=dict)
+    observed: Mapping[str, object] = field(default_factory=dict)
+    notes: tuple[UUID, ...] = ()
+    """Notes proven to have arrived."""
+    dropped_fields: tuple[str, ...] = ()
+    human_touched: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How one try ended. `confirmation` may accompany any result: what is known so far is kept."""
+
+    result: Literal["done", "duplicate", "retry", "ambiguous", "rejected"]
+    reason: Reason
+    detail: str = ""
+    """The vendor's own words, redacted, at most 500 characters."""
+    after: timedelta | None = None
+    """Not before this has passed (Retry-After)."""
+    confirmation: Confirmation | None = None
+    calls: int = 0
+    """HTTP calls made."""
+
+    @property
+    def settled(self) -> bool:
+        return self.result in ("done", "duplicate")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """All that a connector needs to bring one record to its wanted state."""
+
+    wanted: Wanted
+    notes: tuple[Note, ...] = ()
+    """Not yet confirmed, oldest first."""
+    sent_wanted: Wanted | None = None
+    """The wanted state that was last confirmed; None before the first."""
+    sent: Mapping[str, object] = field(default_factory=dict)
+    observed: Mapping[str, object] = field(default_factory=dict)
+    external_id: str = ""
+    number: str = ""
+    url: str = ""
+    ambiguous_since: datetime | None = None
+    """An earlier try may have succeeded: look before creating."""
+    attempts: int = 0
+    now: datetime
+    when_human_touched: Literal["note_only", "resolve_unless_state_changed"] = "resolve_unless_state_changed"
