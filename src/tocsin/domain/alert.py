@@ -178,11 +178,27 @@ class Transition(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyReports:
+    """What one sender key said of one alert: the latest moments at which it began and ended, each sorted, at most
+    six. The key fires when its newest start is later than its newest end."""
+
+    key: str
+    severity: Severity
+    starts: tuple[datetime, ...] = ()
+    ends: tuple[datetime, ...] = ()
+
+    @property
+    def fires(self) -> bool:
+        return bool(self.starts) and (not self.ends or self.starts[-1] > self.ends[-1])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertState:
     """What we know of one alert now: one row of `alerts`."""
 
     alert: Alert
-    """The last report that moved it."""
+    """The last report that moved it. When it ended: the last firing report, with the status and end of the resolve
+    (resolves often carry neither severity nor values)."""
     status: Status
     episode: int
     """1 for the first firing→resolved span; 0 when only a tombstone was seen."""
@@ -194,7 +210,9 @@ class AlertState:
     last_received_at: datetime
     reports: int = 1
     firing_keys: tuple[str, ...] = ()
-    """Sender keys that fire, sorted."""
+    """Sender keys that fire, sorted. Empty while `status` is firing: a flapping alert that is held open."""
+    keys: tuple[KeyReports, ...] = ()
+    """Per sender key, what orders its reports; sorted by key, at most 32."""
     opened: tuple[datetime, ...] = ()
     """When its latest episodes opened (at most 8): the flapping memory."""
     flapping_until: datetime | None = None

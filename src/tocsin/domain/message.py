@@ -35,7 +35,7 @@ class Hook:
     name: str
     source: str
     environment: str
-    secrets: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = field(default=(), repr=False)
     """Any of them verifies (rotation); empty only when `unverified` was set on purpose."""
     unverified: bool = False
     defaults: Mapping[str, str] = field(default_factory=dict)
@@ -103,6 +103,10 @@ class Normalized:
     ignored: str = ""
     """Why a well-formed message carries nothing for us: `test ping`, `event type star is not a change` …"""
 
+    @property
+    def carries_something(self) -> bool:
+        return bool(self.alerts or self.changes or self.record_updates)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
@@ -126,8 +130,8 @@ def no_message_id(message: Message) -> str:
     return ""
 
 
-def plain_answer(receipt: Receipt) -> Answer:
-    """The 202 that most senders get."""
+def plain_answer(message: Message, receipt: Receipt) -> Answer:
+    """The 202 that most senders get; what they sent does not matter."""
     return Answer(status=202, body={"status": "accepted", "receipt": str(receipt.id)})
 
 
@@ -145,7 +149,8 @@ class Source:
     expires_after: timedelta | None = None
     message_id: Callable[[Message], str] = no_message_id
     """The sender's own id of this delivery, stable over its retries; empty when it has none."""
-    answer: Callable[[Receipt], Answer] = plain_answer
+    answer: Callable[[Message, Receipt], Answer] = plain_answer
+    """What the sender is told: its own dialect may quote the message (a dedup_key). Never raises; body unparsed."""
     routes: tuple[str, ...] = ()
     """Extra paths besides /hooks/<hook> where this producer's tools insist to post (`/v2/enqueue`); the sender's
     secret in the request then names the hook, see `route_secret`."""

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from tocsin.domain.alert import Severity
 from tocsin.domain.policy import Want
+from tocsin.domain.subject import Subject
 
 
 class Reason(StrEnum):
@@ -134,3 +135,71 @@ class Task:
     attempts: int = 0
     now: datetime
     when_human_touched: Literal["note_only", "resolve_unless_state_changed"] = "resolve_unless_state_changed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What the readers of a record already know; the next work note says what differs."""
+
+    at: datetime
+    state: str
+    severity: Severity
+    subjects: tuple[Subject, ...]
+    members: int = 0
+    suspect: str = ""
+    """Id of the likeliest change."""
+    probability: float = 0.0
+    band: str = ""
+    reopened: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One row: what we keep of one incident at one destination in one generation."""
+
+    id: UUID
+    incident_id: UUID
+    environment: str
+    destination: str
+    kind: str
+    generation: int
+    mode: str
+    state: str
+    """pending · settled · closed (a person or the vendor closed it for good) · dead (needs a person) · shadow."""
+    wanted: Wanted
+    wanted_version: int = 1
+    sent_version: int = 0
+    sent_wanted: Wanted | None = None
+    sent: Mapping[str, object] = field(default_factory=dict)
+    observed: Mapping[str, object] = field(default_factory=dict)
+    external_id: str = ""
+    number: str = ""
+    url: str = ""
+    attempts: int = 0
+    failures: int = 0
+    ambiguous_since: datetime | None = None
+    lease_token: UUID | None = None
+    notes: tuple[Note, ...] = ()
+    told: Told | None = None
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What deciding wants of one record: a new row or a new wanted state, and perhaps a note."""
+
+    id: UUID
+    incident_id: UUID
+    environment: str
+    destination: str
+    kind: str
+    generation: int
+    mode: str
+    wanted: Wanted
+    changed: bool = True
+    """False when only the note is new."""
+    note: Note | None = None
+    told: Told
+    """What the record's readers know once this plan is carried out."""
+    hold_s: float = 0.0
+    """A new record waits this long for attribution."""

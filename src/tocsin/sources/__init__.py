@@ -1,1 +1,43 @@
-"""."""
+"""Producers of messages, one module each, found by file name: `names()` lists them, `find(name)` gives one.
+
+A module whose name starts with `_` is shared by several sources; every other one exports `SOURCE`.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from functools import cache
+from importlib import import_module
+
+from tocsin.domain.errors import BadMapping
+from tocsin.domain.message import Source
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """Every source's own name, sorted; nothing is imported."""
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_")))
+
+
+def find(name: str) -> Source:
+    """The source of this name or alias; only its own module is imported unless an alias must be looked up.
+
+    Raises BadMapping when no source has the name; the text lists the names that exist."""
+    if name in names():
+        return _load(name)
+    known = _aliases()
+    if name in known:
+        return _load(known[name])
+    raise BadMapping([f"source {name!r} is not known; use one of {', '.join(names())}"])
+
+
+@cache
+def _load(name: str) -> Source:
+    source = import_module(f"{__name__}.{name}").SOURCE
+    assert isinstance(source, Source), f"{name}.SOURCE is not a Source"
+    return source
+
+
+@cache
+def _aliases() -> dict[str, str]:
+    return {alias: name for name in names() for alias in _load(name).aliases}

@@ -1,0 +1,71 @@
+"""Composition root: settings and the active mappings make an App; nothing below asks the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from uuid import UUID
+
+from tocsin.config.mappings import Mappings, load, loads
+from tocsin.config.settings import Settings
+from tocsin.store import Database, mappings
+from tocsin.store.sealed import Seal
+from tocsin.store.wake import Waker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Active:
+    """The mappings that decide now, with the version that decisions are stamped with."""
+
+    version: int
+    mappings: Mappings
+
+
+class App:
+    """What every step needs: the database, the seal on raw bodies, the waker, the active mappings."""
+
+    def __init__(self, settings: Settings, *, env: Mapping[str, str] | None = None, pool_size: int = 5) -> None:
+        self.settings = settings
+        self.env = dict(os.environ if env is None else env)
+        self.database = Database(settings.database_url, pool_size=pool_size)
+        self._active: Active | None = None
+
+    @cached_property
+    def seal(self) -> Seal:
+        return Seal(
+            [self.settings.data_key.get_secret_value(), *(k.get_secret_value() for k in self.settings.data_keys_old)]
+        )
+
+    @cached_property
+    def waker(self) -> Waker:
+        return Waker(self.settings.redis_url)
+
+    @cached_property
+    def installation_id(self) -> UUID:
+        return self.database.installation_id()
+
+    @property
+    def mappings_dir(self) -> Path:
+        return Path(self.settings.mappings_dir)
+
+    def active(self) -> Active:
+        """The active version, loaded anew only when it changed. Without any version the directory's files decide
+        (version 0): a first start before `tocsin apply`."""
+        version = mappings.active_version(self.database)
+        if self._active is None or self._active.version != version:
+            self._active = Active(version=version, mappings=self._load(version))
+        return self._active
+
+    def apply(self, directory: Path, *, actor: str) -> int:
+        """Load, keep and activate the mappings of a directory; raises BadMapping and changes nothing when they
+        are bad."""
+        loaded = load(directory, env=self.env)
+        return mappings.activate(self.database, digest=loaded.digest, files=loaded.files, actor=actor)
+
+    def _load(self, version: int) -> Mappings:
+        if version == 0:
+            return load(self.mappings_dir, env=self.env)
+        return loads(mappings.stored(self.database, version).files, env=self.env, root=self.mappings_dir)

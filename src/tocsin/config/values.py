@@ -1,0 +1,336 @@
+"""What files say as the domain's values, each with the `file:line` that says it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from itertools import combinations
+from pathlib import Path
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, SecretStr
+
+from tocsin.config.files import ENTRY_SECTIONS, ConnectorIn, EntryIn, HookIn, ModelIn, TeamIn, WindowIn
+from tocsin.config.gathered import Gathered, Placed, merged
+from tocsin.config.marks import Finding
+from tocsin.config.marks import Path as Place
+from tocsin.config.secret import EnvSecret, FileSecret, NoSecret, reference, resolve
+from tocsin.domain.catalog import Catalog, Entry, ModelCard, Owns, Team
+from tocsin.domain.message import Hook
+from tocsin.domain.policy import Condition, Destination, Flapping, Outage, Policy, Redaction, Retention, Rule, Want
+from tocsin.domain.policy import Window as MaintenanceWindow
+from tocsin.domain.subject import Subject
+
+M = TypeVar("M", bound=BaseModel)
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+@dataclass(slots=True, kw_only=True)
+class Secrets:
+    """Resolves references and remembers, as findings, which are not there."""
+
+    env: Mapping[str, str]
+    root: Path
+    missing: list[Finding] = field(default_factory=list)
+
+    def value(self, ref: EnvSecret | FileSecret, placed: Placed[BaseModel], at: Place) -> str:
+        """The secret; empty, and a finding kept, when it is not there."""
+        try:
+            return resolve(ref, env=self.env, root=self.root)
+        except NoSecret as gone:
+            remedy = "set it where Tocsin runs" if isinstance(ref, EnvSecret) else "write the file, mode 0600"
+            self.missing.append(placed.finding(str(gone), remedy, at=at))
+            return ""
+
+
+def _all(found: Gathered, section: str, kind: type[M]) -> dict[str, Placed[M]]:
+    chosen: dict[str, Placed[M]] = {}
+    for name, placed in sorted(found.sections.get(section, {}).items()):
+        assert isinstance(placed.value, kind)
+        chosen[name] = Placed(value=placed.value, document=placed.document, path=placed.path)
+    return chosen
+
+
+# --- the catalogue ---
+
+
+def catalog(found: Gathered) -> Catalog:
+    """Entries, teams and claims."""
+    entries: dict[Subject, Entry] = {}
+    for section, kind in ENTRY_SECTIONS.items():
+        for name, placed in _all(found, section, EntryIn).items():
+            subject = Subject.of(kind, name)
+            entries[subject] = _entry(subject, placed)
+    teams = _all(found, "teams", TeamIn)
+    return Catalog(
+        entries=entries,
+        teams={name: _team(name, placed) for name, placed in teams.items()},
+        owns=tuple(claim for name, placed in teams.items() for claim in _claims(name, placed)),
+        catch_all=merged(found).catch_all,
+    )
+
+
+def _entry(subject: Subject, placed: Placed[EntryIn]) -> Entry:
+    said = placed.value
+    features = said.features if isinstance(said, ModelIn) else []
+    upstream = [*said.depends_on, *(Subject.of("feature", name) for name in features)]
+    return Entry(
+        subject=subject,
+        owner=said.owner,
+        depends_on=tuple(dict.fromkeys(upstream)),
+        aliases=tuple(said.aliases),
+        criticality=said.criticality,
+        risk=said.risk,
+        runbook=said.runbook,
+        kpi=said.kpi,
+        contract=said.contract,
+        business_service=said.business_service,
+        ci=said.ci,
+        description=said.description,
+        monitored=said.monitored,
+        model=_card(said) if isinstance(said, ModelIn) else None,
+        links=said.links,
+        origin=placed.where,
+    )
+
+
+def _card(said: ModelIn) -> ModelCard:
+    return ModelCard(
+        version=said.version,
+        previous_version=said.previous_version,
+        training_snapshot=said.training_snapshot,
+        feature_schema_version=said.feature_schema_version,
+        rollback=said.rollback,
+    )
+
+
+def _team(name: str, placed: Placed[TeamIn]) -> Team:
+    said = placed.value
+    return Team(
+        name=name,
+        title=said.title or name,
+        destinations=said.destinations,
+        escalates_to=said.escalates_to,
+        timezone=said.business_hours.timezone,
+        business_hours=(said.business_hours.opens, said.business_hours.closes),
+        business_days=tuple(sorted({_DAYS.index(day) for day in said.business_hours.days})),
+        origin=placed.where,
+    )
+
+
+def _claims(team: str, placed: Placed[TeamIn]) -> list[Owns]:
+    return [
+        Owns(
+            pattern=claim.pattern,
+            team=team,
+            symptoms=claim.symptoms,
+            origin=placed.document.where((*placed.path, "owns", at)),
+        )
+        for at, claim in enumerate(placed.value.owns)
+    ]
+
+
+# --- in and out ---
+
+
+def hooks(found: Gathered, secrets: Secrets) -> dict[str, Hook]:
+    """The inbound addresses with their secrets."""
+    return {name: _hook(name, placed, secrets) for name, placed in _all(found, "hooks", HookIn).items()}
+
+
+def _hook(name: str, placed: Placed[HookIn], secrets: Secrets) -> Hook:
+    said = placed.value
+    values = [secrets.value(said.secret, placed, ("secret",))] if said.secret else []
+    values += [secrets.value(ref, placed, ("secrets", at)) for at, ref in enumerate(said.secrets)]
+    return Hook(
+        name=name,
+        source=said.source,
+        environment=said.environment,
+        secrets=tuple(value for value in values if value),
+        unverified=said.unverified,
+        defaults=said.defaults,
+        origin=placed.where,
+    )
+
+
+def destinations(found: Gathered, secrets: Secrets) -> dict[str, Destination]:
+    """The ways out; secrets inside options are wrapped in SecretStr."""
+    return {
+        name: Destination(
+            name=name,
+            kind=placed.value.kind,
+            mode=placed.value.mode,
+            options={
+                key: _unlocked(value, placed, secrets, (key,))
+                for key, value in (placed.value.model_extra or {}).items()
+            },
+            max_new_per_hour=placed.value.max_new_per_hour,
+            origin=placed.where,
+        )
+        for name, placed in _all(found, "connectors", ConnectorIn).items()
+    }
+
+
+def _options(placed: Placed[ConnectorIn], secrets: Secrets) -> dict[str, object]:
+    """The connector's own options. A reference in a field that is no secret (an address that differs from place to
+    place) becomes plain text; which fields are secrets, the connector's Config says."""
+    options = {
+        key: _unlocked(value, placed, secrets, (key,)) for key, value in (placed.value.model_extra or {}).items()
+    }
+    if any(isinstance(value, SecretStr) for value in options.values()):
+        for key in _plain_fields(placed.value.kind):
+            value = options.get(key)
+            if isinstance(value, SecretStr):
+                options[key] = value.get_secret_value()
+    return options
+
+
+def _plain_fields(kind: str) -> list[str]:
+    from tocsin import connectors  # noqa: PLC0415 takes time to import, and only references need it
+
+    if kind not in connectors.names():
+        return []
+    fields = connectors.find(kind).Config.model_fields
+    return [name for name, field in fields.items() if "SecretStr" not in str(field.annotation)]
+
+
+def _unlocked(value: object, placed: Placed[ConnectorIn], secrets: Secrets, at: Place) -> object:
+    ref = reference(value)
+    if ref is not None:
+        return SecretStr(secrets.value(ref, placed, at))
+    if isinstance(value, dict):
+        return {key: _unlocked(item, placed, secrets, (*at, key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_unlocked(item, placed, secrets, (*at, index)) for index, item in enumerate(value)]
+    return value
+
+
+# --- policies ---
+
+
+def policy(found: Gathered) -> Policy:
+    """Everything that deciding asks."""
+    said = merged(found)
+    return Policy(
+        rules=_rules(found),
+        defaults={Want(want): tuple(names) for want, names in said.defaults.items()},
+        persistence=said.persistence,
+        persistence_subjects=said.persistence_subjects,
+        flapping=Flapping(opens=said.flapping.opens, within=said.flapping.within, quiet=said.flapping.quiet),
+        windows=tuple(_window(name, placed) for name, placed in _all(found, "maintenance", WindowIn).items()),
+        outages=_outages(found),
+        severities=said.severities,
+        owners_by_symptom=said.owners_by_symptom,
+        runbooks=said.runbooks,
+        redaction=Redaction(keys=tuple(said.redaction.keys), patterns=said.redaction.patterns),
+        retention=Retention(raw=said.retention.raw, audit=said.retention.audit, attempts=said.retention.attempts),
+        reopen_within=said.reopen_within,
+    )
+
+
+def _rules(found: Gathered) -> tuple[Rule, ...]:
+    """The routes of all files, in the order of paths; a name that stands twice is a finding."""
+    rules: dict[str, Rule] = {}
+    for part in found.policies.get("routes", []):
+        assert isinstance(part.value, list)
+        for at, route in enumerate(part.value):
+            where = part.document.where((*part.path, at))
+            if route.name in rules:
+                first = rules[route.name].origin
+                message = f"a route named {route.name} stands already at {first}"
+                found.findings.append(part.finding(message, "give it a name of its own", at=(at, "name")))
+            rules[route.name] = Rule(
+                name=route.name,
+                want=route.want,
+                when=Condition(**{**dict(route.when), "subjects": tuple(route.when.subjects)}),
+                team=route.team,
+                destinations=tuple(route.destinations),
+                origin=where,
+            )
+    return tuple(rules.values())
+
+
+def _outages(found: Gathered) -> tuple[Outage, ...]:
+    outages = []
+    for part in found.policies.get("outages", []):
+        assert isinstance(part.value, list)
+        outages += [
+            Outage(
+                subject=said.subject,
+                starts_at=said.starts_at.astimezone(UTC),
+                ends_at=said.ends_at.astimezone(UTC) if said.ends_at else None,
+                ticket=said.ticket,
+                note=said.note,
+                origin=part.document.where((*part.path, at)),
+            )
+            for at, said in enumerate(part.value)
+        ]
+    return tuple(outages)
+
+
+def _window(name: str, placed: Placed[WindowIn]) -> MaintenanceWindow:
+    said = placed.value
+    return MaintenanceWindow(
+        name=name,
+        subjects=tuple(said.subjects),
+        starts_at=_moment(said.starts_at, said.timezone),
+        duration=said.duration,
+        timezone=said.timezone,
+        rrule=said.rrule or "",
+        environments=said.environments,
+        symptoms=said.symptoms,
+        include_dependants=said.include_dependants,
+        ticket=said.ticket,
+        origin=placed.where,
+    )
+
+
+def _moment(at: datetime, timezone: str) -> datetime:
+    return (at if at.tzinfo else at.replace(tzinfo=ZoneInfo(timezone))).astimezone(UTC)
+
+
+# --- ties ---
+
+
+def ties(known: Catalog) -> list[Finding]:
+    """Claims of equal rank by two teams to one thing: the same pattern, or patterns that meet in a catalogue entry."""
+    found: dict[tuple[str, str], Finding] = {}
+    for one, other in combinations(known.owns, 2):
+        if one.team == other.team or not _rank_alike(one, other):
+            continue
+        shared = _shared(one, other, known)
+        if shared:
+            message = f"{one.team} ({one.pattern}, {one.origin}) and {other.team} ({other.pattern}) both own {shared}"
+            remedy = "make one pattern longer or give the entry an owner"
+            field = f"teams.{other.team}.owns"
+            found.setdefault(
+                (one.origin, other.origin), Finding(where=other.origin, field=field, message=message, remedy=remedy)
+            )
+    return list(found.values())
+
+
+def _rank_alike(one: Owns, other: Owns) -> bool:
+    """As Catalog.owner ranks: claims for symptoms, exactness, length."""
+    same_shape = ("*" in one.pattern) == ("*" in other.pattern) and len(one.pattern) == len(other.pattern)
+    both_for_all = not one.symptoms and not other.symptoms
+    return same_shape and (both_for_all or bool(one.symptoms & other.symptoms))
+
+
+def _shared(one: Owns, other: Owns, known: Catalog) -> str:
+    """The pattern, when it is the same, or the first entry where both decide."""
+    if one.pattern == other.pattern:
+        return one.pattern
+    symptom = min(one.symptoms & other.symptoms, default=None)
+    for subject in sorted(known.entries):
+        if _both_match(subject, one, other):
+            deciding = known.owner(subject, symptom)
+            if deciding and deciding.where in (one.origin, other.origin):
+                return subject
+    return ""
+
+
+def _both_match(subject: Subject, one: Owns, other: Owns) -> bool:
+    return fnmatchcase(subject, one.pattern) and fnmatchcase(subject, other.pattern)

@@ -1,0 +1,151 @@
+"""What is a connector? A kind, its config, how a record is rendered, and how one is brought to its wanted state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Generic, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from tocsin.connectors._http import Http
+from tocsin.domain.record import Confirmation, Note, Outcome, Reason, Task, Wanted
+
+PRODUCT = "Tocsin"
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class Options(BaseModel):
+    """What every connector's config obeys: unknown fields are refused, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Connection(Options):
+    """How a vendor is reached over HTTP."""
+
+    url: str = Field(description="Address of the vendor's API, without a trailing slash.")
+    allow_http: bool = Field(
+        default=False, description="Allow an http:// address that is not this machine (a simulator beside us)."
+    )
+    connect_timeout_s: float = Field(default=5, gt=0, le=30, description="Seconds to wait for a connection.")
+    read_timeout_s: float = Field(default=10, gt=0, le=60, description="Seconds to wait for an answer.")
+    deadline_s: float = Field(default=20, gt=0, le=120, description="Seconds that all calls of one attempt may take.")
+    ca_bundle: Path | None = Field(default=None, description="File of private CA certificates (PEM).")
+    proxy: SecretStr | None = Field(default=None, description="Address of an HTTP proxy; it may hold credentials.")
+
+    @model_validator(mode="after")
+    def _url_is_usable(self) -> Connection:
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("url: not an https:// address; write it like https://example.service-now.com")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("url: holds credentials or a query; give credentials in their own fields")
+        if parts.scheme == "http" and parts.hostname not in _LOOPBACK and not self.allow_http:
+            raise ValueError("url: http:// would send credentials in clear; use https:// or set allow_http")
+        return self
+
+    @property
+    def root(self) -> str:
+        """The address without trailing slashes."""
+        return self.url.rstrip("/")
+
+
+def secrets_of(config: BaseModel) -> Iterator[str]:
+    """Every secret text that a config holds, also inside nested models, mappings and lists."""
+    for name in type(config).model_fields:
+        yield from _secrets_in(getattr(config, name))
+
+
+def _secrets_in(value: object) -> Iterator[str]:
+    if isinstance(value, SecretStr):
+        yield value.get_secret_value()
+    elif isinstance(value, BaseModel):
+        yield from secrets_of(value)
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _secrets_in(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _secrets_in(item)
+
+
+def _as_is(text: str) -> str:
+    return text
+
+
+def open_http(config: BaseModel, *, redact: Callable[[str], str] = _as_is, blip_wait_s: float = 0.5) -> Http:
+    """The HTTP client for one destination. Make one per destination and process, and keep it: it remembers tokens,
+    looked-up ids and open connections. `redact` cleans the vendor's words before anybody keeps them."""
+    if not isinstance(config, Connection):
+        return Http(redact=redact)
+    return Http(
+        timeout_s=(config.connect_timeout_s, config.read_timeout_s),
+        redact=redact,
+        secrets=tuple(secrets_of(config)),
+        deadline_s=config.deadline_s,
+        ca_bundle=str(config.ca_bundle or ""),
+        proxy=config.proxy.get_secret_value() if config.proxy else "",
+        blip_wait_s=blip_wait_s,
+    )
+
+
+C = TypeVar("C", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connector(Generic[C]):
+    """One kind of destination. `render` answers what a create would carry (pure, golden files); `bring` moves one
+    record to its wanted state; `expects` names the address fields that a team may give here."""
+
+    kind: str
+    title: str
+    Config: type[C]
+    render: Callable[[C, Wanted], Mapping[str, object]]
+    bring: Callable[[C, Task, Http], Outcome]
+    expects: tuple[str, ...] = ()
+    reopens: bool = True
+    """Can a resolved record be opened again? Otherwise a re-fired incident gets the next generation."""
+
+    def send(self, config: C, task: Task, http: Http) -> Outcome:
+        """Bring the record to its wanted state, as one attempt with its own deadline. Never raises."""
+        attempt = http.attempt(task.now)
+        outcome = self.bring(config, task, attempt)
+        return replace(outcome, calls=attempt.calls)
+
+
+def cut(text: str, limit: int) -> str:
+    """At most `limit` code points; what was cut away is shown by an ellipsis."""
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def one_line(text: str, limit: int) -> str:
+    """The text in one line of at most `limit` code points."""
+    return cut(" ".join(text.split()), limit)
+
+
+def marker(note: Note) -> str:
+    """The line that proves that a note arrived: `[toc:1a2b3c4d]`, from the note's stable id."""
+    return f"[toc:{sha256(note.id.bytes).hexdigest()[:8]}]"
+
+
+def marked(note: Note, limit: int) -> str:
+    """The note's text with its marker as the last line, at most `limit` code points in all."""
+    sign = marker(note)
+    return f"{cut(note.text, limit - len(sign) - 1)}\n{sign}"
+
+
+Kind = Literal["done", "duplicate"]
+
+
+def done(confirmation: Confirmation, *, result: Kind = "done", detail: str = "") -> Outcome:
+    """The record stands as wanted."""
+    return Outcome(result=result, reason=Reason.OK, detail=detail, confirmation=confirmation)
+
+
+def rejected(reason: Reason, detail: str, confirmation: Confirmation | None = None) -> Outcome:
+    """Trying again will not help."""
+    return Outcome(result="rejected", reason=reason, detail=detail, confirmation=confirmation)

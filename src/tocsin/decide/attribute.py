@@ -1,0 +1,281 @@
+"""Which change probably caused this incident, and how likely is it that no known change did?
+
+Competing intensities (correlation.md §2): every candidate change, and a background of unknown causes, compete with
+
+    w(c) = risk(kind) · density of the lag · P(who alerts and who is silent | it began at the change's subject)
+
+The answer rests on nothing but its arguments, and not on their order; its digest proves which ones."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from tocsin.decide.evidence import Scored, suspect
+from tocsin.decide.lags import density
+from tocsin.decide.pattern import Pattern
+from tocsin.domain.catalog import Catalog
+from tocsin.domain.change import Change, ChangeKind, ChangeOutcome
+from tocsin.domain.incident import Attribution, Incident
+from tocsin.domain.subject import Subject
+
+Floats = NDArray[np.float64]
+
+SCORER = "competing-intensities-1"
+WINDOW = timedelta(hours=72)
+"""How far back a cause may lie, for every kind: real lags reach it (three in four reverts come within it)."""
+SKEW = timedelta(minutes=5)
+"""Feeds disagree by minutes: a change stamped this much after the first alert stays a candidate, penalised."""
+SKEW_SD_MIN = 1.0
+SKEW_PRIOR = 0.05
+"""A change stamped after the alert: how many feeds are off at all, and by how many minutes (ours, on the safe side).
+Its lag counts as the end of the middle half of its kind, so that it never wins by a lag of nearly nothing."""
+SKEW_LAG_MIN = 120.0
+OVERLAP_MIN = 2.0
+SAME_WORK = ("run_id", "commit")
+"""Labels whose equal value makes two changes parts of one."""
+TEMPER = 1.3
+SHOWN = 5
+ENOUGH_FEEDBACK = 30
+"""Confirmed incidents after which scores are no longer tempered (correlation.md §2.1)."""
+FEW_OF_KIND = 3
+RISK = (1.0, 24.0)
+"""Beta pseudo-counts: 4 % of changes break something."""
+RISK_REVERT = (2.5, 22.5)
+"""10 %: a revert is itself reverted that often."""
+RISK_FAILED_RUN = (2.0, 23.0)
+"""8 %: a pipeline run that failed leaves stale data behind, one that succeeded seldom does. The factor 2 is a careful
+judgement, not a measurement; outcomes of other kinds stay neutral, since a failed deploy may or may not have acted."""
+RISK_OUTAGE = (12.5, 12.5)
+"""A feature outage is a fault already, not a change that may become one (judgement)."""
+PRIORS = (RISK, RISK_REVERT, RISK_FAILED_RUN, RISK_OUTAGE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindRecord:
+    """What people confirmed of one kind: changes that caused an incident, changes that did not, and how many
+    confirmed lags fell into each bin of `lags.EDGES`."""
+
+    caused: float = 0.0
+    harmless: float = 0.0
+    lags: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experience:
+    """What was learned from confirmations; empty at a cold start."""
+
+    kinds: Mapping[ChangeKind, KindRecord] = field(default_factory=dict)
+    confirmed: int = 0
+
+
+COLD = Experience()
+_NOTHING = KindRecord()
+_R = frozenset("rR")
+
+
+def attribute(
+    incident: Incident,
+    changes: Sequence[Change],
+    catalog: Catalog,
+    *,
+    now: datetime,
+    background_per_day: float = 1 / 3,
+    experience: Experience = COLD,
+) -> Attribution:
+    """Every change of the last 72 h against "no known change explains this"; suspects best first, at most five.
+
+    `background_per_day` is the rate of incidents without a known change. Changes later than `now` or more than 5 min
+    after the first alert are no candidates. A change that also `touches` other subjects may have acted at any of them:
+    its pattern is the mean over those that the catalogue knows; when it knows none, the mean over all subjects.
+    Overlapping changes (same run or commit, or same subject within 2 min) are one candidate with the mass of its
+    subjects; the likeliest member speaks for it. Raises ValueError for an incident without members.
+    """
+    pattern = Pattern(incident.members, catalog)
+    onset_at = pattern.onset_at
+    candidates = _candidates(changes, onset_at, now)
+    onset = onset_at.timestamp()
+    lags = [(onset - change.occurred_at.timestamp()) / 60 for change in candidates]
+    names, given = pattern.places(candidates)
+    logs = _terms(candidates, lags, given, experience)
+    own = logs.sum(axis=0)
+    groups = _groups(candidates, lags, names)
+    heads = [group[0] if len(group) == 1 else max(group, key=lambda i: own[i]) for group in groups]
+    masses = np.array([own[group[0]] if len(group) == 1 else _mass(group, own, candidates) for group in groups])
+    temper = TEMPER if experience.confirmed < ENOUGH_FEEDBACK else 1.0
+    background = (math.log(background_per_day / 1440), pattern.anywhere)
+    tempered = np.append(masses, sum(background)) / temper
+    weights = np.exp(tempered - tempered.max()) + 1e-300
+    shares = weights / weights.sum()
+    order = np.argsort(-shares[:-1], kind="stable").tolist()
+    suspects = tuple(
+        suspect(
+            Scored(
+                change=candidates[heads[g]],
+                members=tuple(candidates[i] for i in groups[g]),
+                probability=float(shares[g]),
+                own_share=float(np.exp(own[heads[g]] - masses[g])),
+                risk=_risk(candidates[heads[g]], experience),
+                terms=_log_odds(
+                    logs[:, heads[g]], masses[g], background, temper=temper, share=shares[g], no_change=shares[-1]
+                ),
+            ),
+            pattern,
+        )
+        for g in order[:SHOWN]
+    )
+    first_kind = experience.kinds.get(suspects[0].change.kind) if suspects else None
+    return Attribution(
+        suspects=suspects,
+        no_change=float(shares[-1]),
+        other=float(shares[order[SHOWN:]].sum()),
+        candidates=len(candidates),
+        onset_at=onset_at,
+        scored_at=now,
+        scorer=SCORER,
+        digest=_digest(pattern, candidates, now, background_per_day, experience),
+        low_evidence=first_kind is None or first_kind.caused < FEW_OF_KIND,
+    )
+
+
+def _candidates(changes: Sequence[Change], onset_at: datetime, now: datetime) -> list[Change]:
+    """Changes that may have come first, one of each id, in the order of ids."""
+    earliest, latest = onset_at - WINDOW, min(onset_at + SKEW, now)
+    found = {c.id: c for c in changes if earliest <= c.occurred_at <= latest}
+    return [found[id] for id in sorted(found)]
+
+
+def _terms(candidates: list[Change], lags: list[float], given: Floats, experience: Experience) -> Floats:
+    """log risk, log density, log pattern and log clock penalty: four rows, one column a candidate."""
+    logs = np.zeros((4, len(candidates)))
+    if not candidates:
+        return logs
+    minutes = np.array(lags)
+    late = minutes < 0
+    minutes[late] = SKEW_LAG_MIN
+    by_kind: dict[ChangeKind, list[int]] = {}
+    for i, change in enumerate(candidates):
+        by_kind.setdefault(change.kind, []).append(i)
+    for kind, at in by_kind.items():
+        record = experience.kinds.get(kind, _NOTHING)
+        log_risk = {prior: math.log(_mean(prior, record)) for prior in PRIORS}
+        logs[0, at] = [log_risk[_prior(candidates[i])] for i in at]
+        logs[1, at] = np.log(density(kind, minutes[at], learned=record.lags) + 1e-300)
+    logs[2] = given
+    for i in np.flatnonzero(late).tolist():
+        off = 0.5 * math.erfc(-lags[i] / SKEW_SD_MIN / math.sqrt(2))
+        logs[3, i] = math.log(SKEW_PRIOR * off + 1e-300)
+    return logs
+
+
+def _mean(prior: tuple[float, float], record: KindRecord) -> float:
+    caused = prior[0] + record.caused
+    return caused / (caused + prior[1] + record.harmless)
+
+
+def _risk(change: Change, experience: Experience) -> tuple[float, float]:
+    """Beta counts (caused, harmless) of such a change: the prior and what was confirmed of its kind."""
+    caused, harmless = _prior(change)
+    record = experience.kinds.get(change.kind, _NOTHING)
+    return caused + record.caused, harmless + record.harmless
+
+
+def _prior(change: Change) -> tuple[float, float]:
+    kind = change.kind
+    if kind is ChangeKind.PIPELINERUN_FINISHED:
+        return RISK_FAILED_RUN if change.outcome is ChangeOutcome.FAILURE else RISK
+    if kind is ChangeKind.FEATURE_OUTAGE:
+        return RISK_OUTAGE
+    if kind is ChangeKind.SERVICE_ROLLEDBACK:
+        return RISK_REVERT
+    summary = change.summary
+    undoes = summary[:1] in _R and summary[:8].lower().startswith(("revert", "rollback"))
+    return RISK_REVERT if undoes else RISK
+
+
+def _groups(candidates: list[Change], lags: list[float], names: list[Subject]) -> list[list[int]]:
+    """Which candidates overlap: lists of indices, each sorted, in the order of their first."""
+    group_of: dict[int, list[int]] = {}
+
+    def join(i: int, j: int) -> None:
+        one, other = group_of.get(i, [i]), group_of.get(j, [j])
+        if j not in one:
+            joined = one + other
+            group_of.update(dict.fromkeys(joined, joined))
+
+    last: dict[Subject, int] = {}
+    work: dict[tuple[str, str], int] = {}
+    for i in sorted(range(len(candidates)), key=lags.__getitem__):
+        before = last.get(names[i])
+        if before is not None and lags[i] - lags[before] <= OVERLAP_MIN:
+            join(before, i)
+        last[names[i]] = i
+        for label in SAME_WORK if candidates[i].labels else ():
+            if value := candidates[i].labels.get(label, ""):
+                join(work.setdefault((label, value), i), i)
+    groups = ([i] if i not in group_of else sorted(group_of[i]) for i in range(len(candidates)))
+    return [group for i, group in enumerate(groups) if group[0] == i]
+
+
+def _work(change: Change) -> list[str]:
+    return [change.labels.get(label, "") for label in SAME_WORK]
+
+
+def _mass(group: list[int], own: Floats, candidates: list[Change]) -> float:
+    """The group's log weight. It acts at each of its subjects once: one change told twice is not twice as likely."""
+    best: dict[Subject, float] = {}
+    for i in group:
+        best[candidates[i].subject] = max(best.get(candidates[i].subject, -math.inf), float(own[i]))
+    return float(np.logaddexp.reduce([best[subject] for subject in sorted(best)]))
+
+
+def _log_odds(
+    logs: Floats, mass: float, background: tuple[float, float], *, temper: float, share: float, no_change: float
+) -> dict[str, float]:
+    """Additive log-odds against the background, then against all other candidates; they sum to the shown logit."""
+    rate, anywhere = background
+    risk, lag, pattern, clock = (float(x) for x in logs)
+    terms = {
+        "risk": risk / temper,
+        "lag": (lag - rate) / temper,
+        "pattern": (pattern - anywhere) / temper,
+        "clock": clock / temper,
+        "overlap": (mass - float(logs.sum())) / temper,
+        "rivals": math.log(no_change / max(1 - share, 1e-300)),
+    }
+    return {name: round(value, 6) for name, value in terms.items() if name in ("risk", "lag", "pattern") or value}
+
+
+def _digest(
+    pattern: Pattern, candidates: list[Change], now: datetime, background_per_day: float, experience: Experience
+) -> str:
+    """Hash of all that the answer rests on, in canonical order."""
+    inputs = [
+        SCORER,
+        now,
+        background_per_day,
+        pattern.facts,
+        [
+            (
+                c.id,
+                c.kind,
+                c.subject,
+                c.occurred_at,
+                c.outcome,
+                c.touches,
+                c.summary,
+                c.labels and _work(c),
+            )
+            for c in candidates
+        ],
+        [(kind, r.caused, r.harmless, r.lags) for kind, r in sorted(experience.kinds.items())],
+        experience.confirmed,
+    ]
+    return hashlib.blake2b(orjson.dumps(inputs, default=str), digest_size=16).hexdigest()

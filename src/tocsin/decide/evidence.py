@@ -1,0 +1,158 @@
+"""What speaks for and against a suspect, in plain words with the numbers that the scorer used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from tocsin.decide.lags import middle_half
+from tocsin.decide.pattern import Pattern
+from tocsin.domain.change import Change, ChangeKind, ChangeOutcome
+from tocsin.domain.incident import Band, Suspect
+from tocsin.domain.subject import Subject
+
+LIKELY, WORTH_A_LOOK = 0.8, 0.3
+_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """A candidate with its score: `members` are all changes judged as one (the change itself among them), `own_share`
+    is the change's part of their mass, `risk` the Beta counts (caused, harmless)."""
+
+    change: Change
+    members: tuple[Change, ...]
+    probability: float
+    own_share: float
+    risk: tuple[float, float]
+    terms: Mapping[str, float]
+
+
+def band(probability: float) -> Band:
+    """How it may be spoken of: likely from .8, suspect from .3."""
+    if probability >= LIKELY:
+        return Band.LIKELY
+    return Band.SUSPECT if probability >= WORTH_A_LOOK else Band.UNLIKELY
+
+
+def suspect(scored: Scored, pattern: Pattern) -> Suspect:
+    """The score with its evidence. Dependants are counted as far down as the trouble has spread: a subject two hops
+    away is expected to alert only when something at that distance does."""
+    from tocsin.decide.statistics import beta_interval  # noqa: PLC0415 - scipy is for workers, not for every import
+
+    change = scored.change
+    found = _trace(change, pattern)
+    low, mean, high = beta_interval(*scored.risk)
+    return Suspect(
+        change=change,
+        probability=scored.probability,
+        band=band(scored.probability),
+        lag=pattern.onset_at - change.occurred_at,
+        path=found.path,
+        expected=len(found.seen) + len(found.silent),
+        seen=len(found.seen),
+        base_rate=(low, mean, high),
+        typical_lag=middle_half(change.kind),
+        because=tuple(_because(scored, found, pattern, (low, mean, high))),
+        against=tuple(_against(change, found, pattern)),
+        members=tuple(c.id for c in scored.members if c.id != change.id),
+        terms=scored.terms,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trace:
+    """Where the change acted (None: unknown), its way to the first affected subject, what alerts in its reach, and
+    the expected dependants that alert or are silent, nearest first."""
+
+    root: Subject | None
+    path: tuple[Subject, ...] = ()
+    reached: frozenset[Subject] = frozenset()
+    seen: tuple[Subject, ...] = ()
+    silent: tuple[Subject, ...] = ()
+
+
+def _trace(change: Change, pattern: Pattern) -> _Trace:
+    root = pattern.root(change)
+    if root is None:
+        return _Trace(root=None)
+    catalog, alerting = pattern.catalog, _alerting(pattern, root)
+    depth = max((hops for _, hops in alerting), default=1) or 1
+    expected = [s for s in catalog.downstream(root, depth) if (entry := catalog.entry(s)) and entry.monitored]
+    path: tuple[Subject, ...] = ()
+    if alerting:
+        first = alerting[0][0]
+        path = catalog.path(catalog.resolve(change.subject), first) or catalog.path(root, first)
+    return _Trace(
+        root=root,
+        path=path,
+        reached=frozenset(v for v, _ in alerting),
+        seen=tuple(s for s in expected if s in pattern.started),
+        silent=tuple(s for s in expected if s not in pattern.started),
+    )
+
+
+def _alerting(pattern: Pattern, root: Subject) -> list[tuple[Subject, int]]:
+    """What alerts in the root's reach, nearest first, then earliest."""
+    reached = [(v, hops) for v in pattern.started if (hops := pattern.hops(root, v)) is not None]
+    return sorted(reached, key=lambda found: (found[1], pattern.started[found[0]], found[0]))
+
+
+def _because(scored: Scored, found: _Trace, pattern: Pattern, risk: tuple[float, float, float]) -> list[str]:
+    change, lag = scored.change, pattern.onset_at - scored.change.occurred_at
+    said = []
+    if lag >= timedelta(0):
+        soonest, latest = middle_half(change.kind)
+        usual = f"half of such causes show between {_span(soonest)} and {_span(latest)} later"
+        said.append(f"changed {_span(lag)} before the first alert; {usual}")
+    if found.root in pattern.started:
+        said.append(f"{found.root} itself alerts")
+    if found.seen:
+        verb = "rests" if len(found.seen) == 1 else "rest"
+        of = len(found.seen) + len(found.silent)
+        noun = "dependant alerts" if of == 1 else "dependants alert"
+        said.append(f"{_names(found.seen)} {verb} on {found.root}: {len(found.seen)} of {of} expected {noun}")
+    if change.kind is ChangeKind.PIPELINERUN_FINISHED and change.outcome is ChangeOutcome.FAILURE:
+        said.append("the run failed")
+    low, mean, high = risk
+    said.append(f"{mean:.0%} of such changes break something (between {low:.1%} and {high:.1%})")
+    others = [c.id for c in scored.members if c.id != change.id]
+    if others:
+        said.append(f"judged as one with {_names(others)}; this one carries {scored.own_share:.0%} of the weight")
+    return said
+
+
+def _against(change: Change, found: _Trace, pattern: Pattern) -> list[str]:
+    lag = pattern.onset_at - change.occurred_at
+    said = []
+    if lag < timedelta(0):
+        said.append(f"stamped {_span(-lag)} after the first alert; it counts only if clocks disagree")
+    if found.root is None:
+        return [*said, f"{change.subject} is not in the catalogue: where it acts is unknown"]
+    apart = sorted(v for v in pattern.started if v not in found.reached)
+    if apart:
+        said.append(f"it cannot explain {_names(apart)}: no known dependency")
+    if found.silent:
+        noun = "dependant is" if len(found.silent) == 1 else "dependants are"
+        said.append(f"{len(found.silent)} {noun} silent: {_names(found.silent)}")
+    if lag > 2 * middle_half(change.kind)[1]:
+        said.append(f"{_span(lag)} is long for such a cause")
+    return said
+
+
+def _names(of: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b, c and 4 more`."""
+    if len(of) > _NAMED:
+        return f"{', '.join(of[:_NAMED])} and {len(of) - _NAMED} more"
+    return " and ".join(filter(None, [", ".join(of[:-1]), *of[-1:]]))
+
+
+def _span(span: timedelta) -> str:
+    """A span in the unit that people would use."""
+    minutes = span.total_seconds() / 60
+    if minutes < 1:
+        return f"{round(minutes * 60)} s"
+    if minutes < 90:
+        return f"{round(minutes)} min"
+    return f"{round(minutes / 60)} h" if minutes < 48 * 60 else f"{round(minutes / 1440)} d"

@@ -1,0 +1,212 @@
+"""Take signals in receipt order: which alert is new, which incident does it belong to, which ones moved?
+
+The fold is a pure function of what was known and of the signals, each at its own receipt time, so that the same
+messages end in the same incidents however they were batched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from tocsin.decide.deduplicate import due_at, expire, merge
+from tocsin.decide.group import Groups, seen_of
+from tocsin.domain.alert import Alert, AlertState, Status, Transition
+from tocsin.domain.audit import AuditEntry
+from tocsin.domain.catalog import Catalog
+from tocsin.domain.incident import IncidentState
+from tocsin.domain.message import RecordAction, RecordUpdate
+from tocsin.domain.policy import Policy
+
+GROUPS_SINCE = timedelta(hours=8)
+"""An open incident without a new alert for this long takes no more (correlation.md §3)."""
+
+QUIET = frozenset({Transition.REPEAT, Transition.STALE, Transition.TOMBSTONE, Transition.COVERED})
+"""Transitions that move no incident."""
+
+TOUCHING = frozenset({RecordAction.ACKNOWLEDGED, RecordAction.REASSIGNED})
+"""What a person does to a record that makes its owner theirs to choose."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What folding needs of an incident."""
+
+    id: UUID
+    state: IncidentState
+    opened_at: datetime
+    last_alert_at: datetime
+    resolved_at: datetime | None = None
+    reopened: int = 0
+
+
+@dataclass(kw_only=True)
+class Fold:
+    """What was known and what became of it. `take` and `look_again` move it on; nothing here asks a clock."""
+
+    environment: str
+    installation_id: UUID
+    mapping_version: int
+    catalog: Catalog
+    policy: Policy
+    states: dict[str, AlertState]
+    incidents: dict[UUID, Known]
+    groups: Groups
+    record_owner: Mapping[str, UUID] = field(default_factory=dict)
+    """Vendors' record ids and our record keys → incident."""
+    moved: set[str] = field(default_factory=set)
+    """Fingerprints whose state must be written."""
+    ended: list[AlertState] = field(default_factory=list)
+    opened: list[UUID] = field(default_factory=list)
+    touched: set[UUID] = field(default_factory=set)
+    joined: set[UUID] = field(default_factory=set)
+    """Incidents with a new or re-fired member: to be scored again."""
+    human_touched: set[UUID] = field(default_factory=set)
+    audit: list[AuditEntry] = field(default_factory=list)
+
+    def take(self, value: Alert | RecordUpdate, *, message_id: UUID, seq: int, at: datetime) -> None:
+        """One signal, received `at`."""
+        if isinstance(value, RecordUpdate):
+            self._take_update(value, message_id, at)
+        else:
+            self._take_alert(value, message_id, seq, at)
+
+    def look_again(self, states: Iterable[AlertState], *, now: datetime) -> None:
+        """Alerts whose expiry or flapping spell is over."""
+        for state in states:
+            known = self.states.get(state.fingerprint, state)
+            ended = expire(known, now=now)
+            self.states[known.fingerprint] = ended or known
+            self.moved.add(known.fingerprint)
+            if ended is not None:
+                self._end(ended)
+                self._note("alert.expired", Transition.EXPIRED, ended, at=now, message_id=None)
+
+    def due(self) -> dict[str, datetime | None]:
+        """When each moved alert must be looked at again without any message."""
+        return {fingerprint: due_at(self.states[fingerprint]) for fingerprint in self.moved}
+
+    def _take_alert(self, alert: Alert, message_id: UUID, seq: int, at: datetime) -> None:
+        known = self.states.get(alert.fingerprint)
+        state, transition = merge(known, alert, self.policy.flapping, now=at)
+        if transition in (Transition.NEW, Transition.REFIRED):
+            incident_id, reason, why = self._place(known, state, message_id, seq, at)
+            state = replace(state, incident_id=incident_id)
+            self._note("alert.joined", reason, state, at=at, message_id=message_id, why=why)
+        self.states[alert.fingerprint] = state
+        self.moved.add(alert.fingerprint)
+        if transition is Transition.RESOLVED:
+            self._end(state)
+        if state.incident_id is not None and transition not in QUIET:
+            self.touched.add(state.incident_id)
+        self._note("alert.deduplicated", transition, state, at=at, message_id=message_id)
+
+    def _end(self, state: AlertState) -> None:
+        self.ended.append(state)
+        if state.incident_id is not None:
+            self.touched.add(state.incident_id)
+
+    def _place(
+        self, known: AlertState | None, state: AlertState, message_id: UUID, seq: int, at: datetime
+    ) -> tuple[UUID, str, str]:
+        """The incident, a stable reason and the why in words."""
+        incident = self._former(known, at)
+        seen = seen_of(state)
+        reason, why = "former_incident", "its last occurrence belongs to it"
+        if incident is None:
+            placement = self.groups.place(seen)
+            reason, why = "opened" if placement.incident_id is None else "grouped", placement.because
+            incident = self.incidents.get(placement.incident_id) if placement.incident_id else None
+            incident = incident or self._open(message_id, seq, at)
+        elif incident.state is IncidentState.RESOLVED:
+            reason, why = "reopened", "it fires again soon after its incident was resolved"
+            incident = replace(incident, state=IncidentState.OPEN, reopened=incident.reopened + 1, resolved_at=None)
+        self.incidents[incident.id] = replace(incident, last_alert_at=max(incident.last_alert_at, at))
+        self.groups.add(incident.id, seen)
+        self.joined.add(incident.id)
+        return incident.id, reason, why
+
+    def _former(self, known: AlertState | None, at: datetime) -> Known | None:
+        """The incident of the alert's last episode, while it is open or was resolved a short time ago."""
+        if known is None or known.incident_id is None:
+            return None
+        former = self.incidents.get(known.incident_id)
+        if former is None:
+            return None
+        if former.state is IncidentState.OPEN:
+            return former
+        resolved_at = former.resolved_at or former.last_alert_at
+        return former if at - resolved_at <= self.policy.reopen_within else None
+
+    def _open(self, message_id: UUID, seq: int, at: datetime) -> Known:
+        incident = Known(
+            id=incident_id_of(self.installation_id, self.environment, message_id, seq, at),
+            state=IncidentState.OPEN,
+            opened_at=at,
+            last_alert_at=at,
+        )
+        self.incidents[incident.id] = incident
+        self.opened.append(incident.id)
+        return incident
+
+    def _take_update(self, update: RecordUpdate, message_id: UUID, at: datetime) -> None:
+        incident_id = self.record_owner.get(update.record_key) or self.record_owner.get(update.external_id)
+        ours = update.actor_kind == "integration"
+        reason = "own_write" if ours else "taken" if incident_id else "unknown_record"
+        if incident_id is not None and not ours:
+            self.touched.add(incident_id)
+            if update.action in TOUCHING:
+                self.human_touched.add(incident_id)
+        self.audit.append(
+            AuditEntry(
+                at=at,
+                action=f"record.{update.action}",
+                reason=reason,
+                environment=self.environment,
+                message_id=message_id,
+                incident_id=incident_id,
+                actor=update.actor or update.source,
+                mapping_version=self.mapping_version,
+                because={"record": update.number or update.external_id, "status": update.status},
+            )
+        )
+
+    def _note(
+        self, action: str, reason: str, state: AlertState, *, at: datetime, message_id: UUID | None, why: str = ""
+    ) -> None:
+        because: dict[str, object] = {
+            "alert": state.alert.name,
+            "subject": state.alert.subject,
+            "occurrence": state.episode,
+        }
+        self.audit.append(
+            AuditEntry(
+                at=at,
+                action=action,
+                reason=reason,
+                environment=self.environment,
+                message_id=message_id,
+                fingerprint=state.fingerprint,
+                incident_id=state.incident_id,
+                mapping_version=self.mapping_version,
+                because={**because, "why": why} if why else because,
+            )
+        )
+
+
+def incident_id_of(installation_id: UUID, environment: str, message_id: UUID, seq: int, at: datetime) -> UUID:
+    """A UUIDv7 whose random part is a hash of the alert that opened the incident: deciding the same messages again
+    gives the same id, another installation never does."""
+    digest = hashlib.sha256(f"{installation_id}|{environment}|{message_id}|{seq}".encode()).digest()
+    milliseconds = int(at.timestamp() * 1000)
+    value = (milliseconds << 80) | (0x7 << 76) | (int.from_bytes(digest[:2], "big") & 0xFFF) << 64
+    value |= (0b10 << 62) | (int.from_bytes(digest[2:10], "big") & ((1 << 62) - 1))
+    return UUID(int=value)
+
+
+def all_ended(members: Iterable[AlertState]) -> bool:
+    """Has every member of an incident ended?"""
+    return all(member.status is Status.RESOLVED for member in members)

@@ -1,0 +1,268 @@
+"""Which open incident does this alert belong to, if any? A likelihood ratio over topology, time and words.
+
+    LLR = log(1.5 · f(dt) · pv · text) − log(rate of this alert + 1e-5)          (correlation.md §3)
+
+pv is the chance that the subject alerts, over the group's belief about its root; f decays with the time to the group's
+nearest alert, slowly for ML subjects; text compares names. The best group above log 10 wins, else a new incident opens.
+
+Beside the model stand three rules of ours. The same name on the same subject joins at once: a storm of one fault's
+pods is one incident. A subject that no believable root of the group can reach never joins, however rare its alert. A
+subject that the catalogue does not know joins only its own kind: itself, or the same words within 5 min."""
+
+from __future__ import annotations
+
+import math
+import re
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import lru_cache
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tocsin.decide.topology import UNREACHABLE, topology_of
+from tocsin.domain.alert import AlertState, Symptom
+from tocsin.domain.catalog import MAX_HOPS, Catalog
+from tocsin.domain.incident import Attribution
+from tocsin.domain.subject import Subject
+
+Floats = NDArray[np.float64]
+
+JOIN_ABOVE = math.log(10)
+CERTAIN = 99.0
+"""The ratio shown when the rule "same alert, same subject" decided."""
+MAX_GROUPS = 200
+TTL_MIN, TTL_ML_MIN = 60.0, 480.0
+ML_KINDS = frozenset({"model", "feature", "dataset", "job"})
+RATE_PER_DAY = 0.1
+"""Of an alert never seen before: .3 pseudo-counts in 3 days."""
+MIN_TEXT = 0.5
+"""Names of one fault's alerts often share no word (HighLatency, ErrorBudgetBurn): words may only halve the ratio."""
+MIN_SHARE = 0.01
+"""How much of the group's belief must lie on roots that reach the subject. One without any tie stays below .003."""
+SAME_WORDS_MIN = 5.0
+AGREE = 0.8
+_TIMES, _TEXTS = 256, 16
+_P: Floats = np.append(0.01 + 0.8 * 0.55 ** np.arange(MAX_HOPS + 1), 0.002)
+_LOG_P = np.log(_P)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What grouping asks of an alert. `at` is its onset where known, else its start; `tokens` its words."""
+
+    fingerprint: str
+    subject: Subject
+    name: str
+    symptom: Symptom
+    at: datetime
+    tokens: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """The incident to join (None: open a new one), the best log likelihood ratio found, and why in words."""
+
+    incident_id: UUID | None
+    llr: float
+    because: str
+
+
+def seen_of(state: AlertState, onset_at: datetime | None = None) -> Seen:
+    """What grouping asks of this alert; `onset_at` (a drift job's window, a series' step) beats its start."""
+    alert = state.alert
+    return Seen(
+        fingerprint=alert.fingerprint,
+        subject=alert.subject,
+        name=alert.name,
+        symptom=alert.symptom,
+        at=onset_at or state.starts_at,
+        tokens=tokens_of(f"{alert.name} {alert.resource}"),
+    )
+
+
+@lru_cache(maxsize=4096)
+def tokens_of(text: str) -> frozenset[str]:
+    """The words of a name, lower case, camel case split, numbers and ids masked as `#`."""
+    words = (w for w in re.split(r"[^A-Za-z0-9]+", text) if w)
+    parts = (
+        ["#"] if len(w) >= 5 and re.search(r"\d", w) else re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", w)
+        for w in words
+    )
+    return frozenset("#" if part.isdigit() else part.lower() for found in parts for part in found)
+
+
+def same_cause(a: Attribution, b: Attribution) -> bool:
+    """May two incidents become one? Their first suspects are the same change or judged as one, both above .8."""
+    one, other = a.first, b.first
+    if one is None or other is None or min(one.probability, other.probability) <= AGREE:
+        return False
+    return bool({one.change.id, *one.members} & {other.change.id, *other.members})
+
+
+@dataclass(slots=True)
+class _Group:
+    incident_id: UUID
+    times: list[float] = field(default_factory=list)
+    """Minutes of its latest 256 alerts, sorted."""
+    first: float = math.inf
+    last: float = -math.inf
+    subjects: dict[Subject, float] = field(default_factory=dict)
+    """When each last alerted."""
+    texts: set[frozenset[str]] = field(default_factory=set)
+    is_ml: bool = False
+
+    def distance(self, minute: float) -> float:
+        """Minutes to its nearest alert."""
+        if not self.first <= minute <= self.last:
+            return min(abs(minute - self.first), abs(minute - self.last))
+        at = bisect_left(self.times, minute)
+        return min(abs(minute - near) for near in self.times[max(at - 1, 0) : at + 1])
+
+    def likeness(self, tokens: frozenset[str]) -> float:
+        """1 for the same words, MIN_TEXT for none in common (token Jaccard)."""
+        best = max((len(tokens & text) / len(tokens | text) for text in self.texts if tokens or text), default=0.0)
+        return MIN_TEXT + (1 - MIN_TEXT) * best
+
+
+class Groups:
+    """The open incidents of one environment, kept as beliefs about their roots. `open` gives each incident's id, its
+    alerts and when it last grew; the 200 that grew last are compared by likelihood, all of them by name."""
+
+    def __init__(self, catalog: Catalog, open: Iterable[tuple[UUID, Sequence[Seen], datetime]] = ()) -> None:
+        self._catalog = catalog
+        self._topology = topology_of(catalog)
+        self._groups: list[_Group] = []
+        self._row: dict[UUID, int] = {}
+        self._by_name: dict[tuple[Subject, str], UUID] = {}
+        nodes = len(self._topology.subjects)
+        self._log = np.zeros((MAX_GROUPS, nodes))
+        self._belief = np.zeros((MAX_GROUPS, nodes))
+        self._first = np.full(MAX_GROUPS, np.inf)
+        self._last = np.full(MAX_GROUPS, -np.inf)
+        self._ttl = np.full(MAX_GROUPS, TTL_MIN)
+        for incident_id, members, _ in sorted(open, key=lambda group: (group[2], group[0])):
+            for seen in members:
+                self.add(incident_id, seen)
+
+    def place(self, seen: Seen, *, rate_per_day: float = RATE_PER_DAY) -> Placement:
+        """Where the alert belongs. `rate_per_day` is how often this very alert opens of its own accord. Of equals the
+        group that began first wins, then the smaller id."""
+        subject = self._catalog.resolve(seen.subject)
+        same = self._by_name.get((subject, seen.name))
+        if same is not None:
+            return Placement(incident_id=same, llr=CERTAIN, because=f"{seen.name} on {subject} is already part of it")
+        minute = seen.at.timestamp() / 60
+        chance = math.log(rate_per_day / 1440 + 1e-5)
+        known = subject in self._topology.index
+        rows = self._likely(subject, minute, chance) if known else self._alike(subject, seen.tokens, minute)
+        best: tuple[float, float, UUID, int] | None = None
+        for row, alerts in rows:
+            group = self._groups[row]
+            llr = self._ratio(group, subject, alerts, minute, tokens=seen.tokens) - chance
+            ranked = (-round(llr, 9), group.first, group.incident_id, row)
+            best = ranked if best is None else min(best, ranked)
+        if best is None:
+            return Placement(incident_id=None, llr=-CERTAIN, because=f"nothing open has to do with {subject}")
+        llr, row = -best[0], best[3]
+        if llr <= JOIN_ABOVE:
+            because = f"the nearest open incident explains it only {math.exp(llr):.1f} times better than chance"
+            return Placement(incident_id=None, llr=llr, because=because)
+        return Placement(
+            incident_id=self._groups[row].incident_id, llr=llr, because=self._because(row, subject, minute, llr)
+        )
+
+    def add(self, incident_id: UUID, seen: Seen) -> None:
+        """The alert has joined this incident (which is opened when it is unknown)."""
+        subject = self._catalog.resolve(seen.subject)
+        self._by_name[subject, seen.name] = incident_id
+        row = self._row.get(incident_id)
+        if row is None:
+            row = self._open(incident_id)
+        group, minute = self._groups[row], seen.at.timestamp() / 60
+        insort(group.times, minute)
+        if len(group.times) > _TIMES:
+            del group.times[0]
+        if len(group.texts) < _TEXTS:
+            group.texts.add(seen.tokens)
+        group.first, group.last = min(group.first, minute), max(group.last, minute)
+        self._first[row], self._last[row] = group.first, group.last
+        if subject.kind in ML_KINDS:
+            group.is_ml = True
+            self._ttl[row] = TTL_ML_MIN
+        new = subject not in group.subjects
+        group.subjects[subject] = max(minute, group.subjects.get(subject, minute))
+        if new and subject in self._topology.index:
+            self._log[row] += _LOG_P[self._topology.hops_to(subject)]
+            belief = np.exp(self._log[row] - self._log[row].max())
+            self._belief[row] = belief / belief.sum()
+
+    def _open(self, incident_id: UUID) -> int:
+        """A row for a new group; when all are taken, that of the group which grew longest ago."""
+        group = _Group(incident_id)
+        if len(self._groups) < MAX_GROUPS:
+            row = len(self._groups)
+            self._groups.append(group)
+        else:
+            row = int(np.argmin(self._last))
+            del self._row[self._groups[row].incident_id]
+            self._groups[row] = group
+            self._log[row] = self._belief[row] = 0.0
+            self._ttl[row] = TTL_MIN
+        self._row[incident_id] = row
+        return row
+
+    def _likely(self, subject: Subject, minute: float, chance: float) -> list[tuple[int, float]]:
+        """Groups that could win, with the chance that the subject alerts in each: a bound by time, topology and the
+        best words, so that only these are looked at one by one."""
+        count = len(self._groups)
+        if not count:
+            return []
+        hops = self._topology.hops_to(subject)
+        alerts = self._belief[:count] @ _P[hops]
+        tied = self._belief[:count] @ (hops < UNREACHABLE) >= MIN_SHARE
+        apart = np.maximum(np.maximum(minute - self._last[:count], self._first[:count] - minute), 0.0)
+        ttl = TTL_ML_MIN if subject.kind in ML_KINDS else self._ttl[:count]
+        decay = np.exp(-apart / 12) / 12
+        if subject.kind in ML_KINDS:
+            decay = 0.6 * decay + 0.4 * np.exp(-apart / 180) / 180
+        bound = np.log(1.5 * decay * alerts + 1e-300) - chance
+        rows = np.flatnonzero(tied & (apart <= ttl) & (bound > 0.0)).tolist()
+        return [(row, float(alerts[row])) for row in rows]
+
+    def _alike(self, subject: Subject, tokens: frozenset[str], minute: float) -> list[tuple[int, float]]:
+        """For a subject that the catalogue does not know: groups in which it, or the same words, alerted."""
+        found = []
+        for row, group in enumerate(self._groups):
+            apart = group.distance(minute)
+            if subject in group.subjects and apart <= self._ttl[row]:
+                found.append((row, float(_P[0])))
+            elif tokens and tokens in group.texts and apart <= SAME_WORDS_MIN:
+                found.append((row, float(_P[1])))
+        return found
+
+    @staticmethod
+    def _ratio(group: _Group, subject: Subject, alerts: float, minute: float, *, tokens: frozenset[str]) -> float:
+        apart = group.distance(minute)
+        decay = math.exp(-apart / 12) / 12
+        if subject.kind in ML_KINDS:
+            decay = 0.6 * decay + 0.4 * math.exp(-apart / 180) / 180
+        before = group.subjects.get(subject)
+        if before is not None:
+            alerts *= 0.5 if abs(minute - before) < 30 else 0.1
+        return math.log(1.5 * decay * alerts * group.likeness(tokens) + 1e-300)
+
+    def _because(self, row: int, subject: Subject, minute: float, llr: float) -> str:
+        group = self._groups[row]
+        apart = timedelta(minutes=round(group.distance(minute)))
+        near = f"{apart.total_seconds() / 60:.0f} min from its nearest alert, {math.exp(min(llr, 14)):.0f} times chance"
+        if subject in group.subjects:
+            return f"{subject} already alerts in it; {near}"
+        if subject not in self._topology.index:
+            return f"the same alert on another subject; {near}"
+        shared = self._belief[row] * _P[self._topology.hops_to(subject)]
+        root = self._topology.subjects[int(np.argmax(shared))]
+        return f"a fault of {root} would explain {subject} and what alerts already; {near}"

@@ -1,0 +1,107 @@
+"""One incident, by what its members say now: open or over, muted or not, explained, routed, recorded where?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from tocsin.decide.enrich import enrich
+from tocsin.decide.fold import all_ended
+from tocsin.decide.plan import Desk, Planned, plan
+from tocsin.decide.route import route
+from tocsin.decide.suppress import gate
+from tocsin.domain.audit import AuditEntry
+from tocsin.domain.change import Change
+from tocsin.domain.incident import Attribution, GateState, Incident, IncidentState, Similar
+from tocsin.domain.policy import Policy
+from tocsin.domain.record import Record
+
+NEWS = 0.05
+"""A probability that moves less is not worth a new decision (hysteresis, correlation.md §2.1)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """The decided incident, what to record, and when to ask again without any new message."""
+
+    incident: Incident
+    planned: Planned
+    again_at: datetime | None
+
+
+def judge(
+    incident: Incident,
+    kept: Sequence[Record],
+    desk: Desk,
+    policy: Policy,
+    *,
+    changes: Sequence[Change],
+    similar: Sequence[Similar],
+    now: datetime,
+) -> Judged:
+    """Gate, enrich, route and plan."""
+    incident = opened_or_resolved(incident)
+    incident = replace(incident, gate=gate(incident, policy, desk.catalog, now=now))
+    incident = replace(
+        incident, enrichment=enrich(incident, desk.catalog, policy, changes=changes, similar=similar, now=now)
+    )
+    before = incident.routing
+    routing = route(incident, desk.catalog, policy, now=now)
+    moved = before is not None and before.ownership.team != routing.ownership.team and bool(kept)
+    incident = replace(incident, routing=routing, reassigned=incident.reassigned or moved)
+    planned = plan(incident, kept, desk, now=now)
+    waits = [planned.again_at]
+    if incident.gate and incident.gate.state is not GateState.ACTIVE and incident.state is IncidentState.OPEN:
+        waits.append(incident.gate.until)
+    return Judged(incident=incident, planned=planned, again_at=min((w for w in waits if w), default=None))
+
+
+def opened_or_resolved(incident: Incident) -> Incident:
+    """Resolved when every member has ended, open as soon as one fires."""
+    if not all_ended(incident.members):
+        return replace(incident, state=IncidentState.OPEN, resolved_at=None)
+    ended = max(member.ends_at or member.last_received_at for member in incident.members)
+    return replace(incident, state=IncidentState.RESOLVED, resolved_at=max(ended, incident.opened_at))
+
+
+def verdict(judged: Judged, *, version: int, now: datetime) -> AuditEntry:
+    """The named decision about an incident, for the audit trail."""
+    incident = judged.incident
+    assert incident.gate is not None
+    assert incident.routing is not None
+    first = incident.attribution.first if incident.attribution else None
+    reason = incident.gate.reason if incident.gate.state is not GateState.ACTIVE else incident.routing.want
+    return AuditEntry(
+        at=now,
+        action="incident.decided",
+        reason=reason,
+        environment=incident.environment,
+        incident_id=incident.id,
+        mapping_version=version,
+        because={
+            "state": incident.state,
+            "gate": incident.gate.because or incident.gate.reason,
+            "until": incident.gate.until,
+            "want": incident.routing.want,
+            "rule": incident.routing.rule,
+            "why": incident.routing.because,
+            "team": incident.routing.ownership.team,
+            "owner": incident.routing.ownership.why,
+            "likely_cause": first.change.id if first else None,
+            "probability": round(first.probability, 3) if first else None,
+            "records": [f"{p.destination}/{p.generation}" for p in judged.planned.plans],
+        },
+    )
+
+
+def is_news(before: Attribution | None, after: Attribution) -> bool:
+    """Does the ticket's reader learn anything from the new score?"""
+    if before is None:
+        return True
+    one, other = before.first, after.first
+    if one is None or other is None:
+        return (one is None) != (other is None)
+    return (
+        one.change.id != other.change.id or one.band != other.band or abs(one.probability - other.probability) >= NEWS
+    )

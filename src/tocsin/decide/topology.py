@@ -1,0 +1,82 @@
+"""How far is every subject from every alert, in hops of impact? Tables over one catalogue, made once.
+
+`reach[r, d]` counts the monitored subjects d hops below root r (d = 0 is r itself); `hops_to(v)` gives every root's
+hops down to v. Together they answer "who should alert and is silent" without a square table."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from tocsin.domain.catalog import MAX_HOPS, Catalog
+from tocsin.domain.subject import Subject
+
+UNREACHABLE = MAX_HOPS + 1
+"""The hop count that stands for "never"; also the last index of a probability-by-hops table."""
+
+_COLUMNS = 4096
+_TABLES = 4
+
+
+class Topology:
+    """The hop tables of one catalogue. Subjects are the catalogue's own; columns are kept for the latest 4,096."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self.subjects: tuple[Subject, ...] = tuple(
+            sorted({*catalog.entries, *(up for e in catalog.entries.values() for up in e.depends_on)})
+        )
+        self.index: dict[Subject, int] = {subject: i for i, subject in enumerate(self.subjects)}
+        self.monitored = np.array([self._is_monitored(s) for s in self.subjects], dtype=bool)
+        self.reach = self._reach()
+        self.digest = self._digest()
+        self._columns: OrderedDict[Subject, NDArray[np.intp]] = OrderedDict()
+
+    def hops_to(self, subject: Subject) -> NDArray[np.intp]:
+        """Every root's hops down to this subject of the catalogue (UNREACHABLE: never), in the order of `subjects`."""
+        known = self._columns.get(subject)
+        if known is not None:
+            self._columns.move_to_end(subject)
+            return known
+        column = np.full(len(self.subjects), UNREACHABLE, dtype=np.intp)
+        column[self.index[subject]] = 0
+        for above, hops in self.catalog.upstream(subject).items():
+            column[self.index[above]] = hops
+        self._columns[subject] = column
+        if len(self._columns) > _COLUMNS:
+            self._columns.popitem(last=False)
+        return column
+
+    def _is_monitored(self, subject: Subject) -> bool:
+        """What is only named as a dependency has no alert rule that we know of."""
+        entry = self.catalog.entry(subject)
+        return entry is not None and entry.monitored
+
+    def _reach(self) -> NDArray[np.float64]:
+        counts = np.zeros((len(self.subjects), MAX_HOPS + 1))
+        for i, root in enumerate(self.subjects):
+            counts[i, 0] = self.monitored[i]
+            for below, hops in self.catalog.downstream(root).items():
+                counts[i, hops] += self.monitored[self.index[below]]
+        return counts
+
+    def _digest(self) -> str:
+        entries = [(s, sorted(e.depends_on), e.monitored) for s, e in sorted(self.catalog.entries.items())]
+        return hashlib.blake2b(orjson.dumps(entries, option=orjson.OPT_PASSTHROUGH_SUBCLASS, default=str)).hexdigest()
+
+
+_tables: OrderedDict[int, Topology] = OrderedDict()
+
+
+def topology_of(catalog: Catalog) -> Topology:
+    """The catalogue's tables, made at its first use and kept for the latest four catalogues (a catalogue is a value
+    that never changes; each table holds its catalogue, so its identity cannot be reused meanwhile)."""
+    known = _tables.pop(id(catalog), None) or Topology(catalog)
+    _tables[id(catalog)] = known
+    if len(_tables) > _TABLES:
+        _tables.popitem(last=False)
+    return known

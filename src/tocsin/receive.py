@@ -1,0 +1,230 @@
+"""Verify the sender, keep the raw message, answer. No understanding happens here.
+
+A message is durable (a row, or a line of the spool) before it is answered 202. 4xx is only for wrong credentials, wrong
+size and unknown routes; a body that nobody can read is still accepted and quarantined later (design.md §1).
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import logging
+import threading
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import uuid_utils.compat
+from prometheus_client import Counter
+
+from tocsin.bootstrap import App
+from tocsin.config.settings import Settings
+from tocsin.domain.errors import BadMapping, TocsinError, Unavailable
+from tocsin.domain.message import Answer, Hook, Message, Receipt, Source
+from tocsin.sources import find
+from tocsin.store.arrivals import Arrival, Spool, Writer
+
+log = logging.getLogger(__name__)
+
+WAKE_TASK = "tocsin.work"
+WAKE_QUEUE = "tocsin"
+
+RECEIVED = Counter("tocsin_messages_received_total", "Messages answered 202, by hook's source", ["source"])
+REFUSED = Counter("tocsin_messages_refused_total", "Messages refused, by reason", ["reason"])
+SPOOLED = Counter("tocsin_messages_spooled_total", "Messages kept in the spool while the database was away")
+
+SECRET_HEADERS = ("authorization", "cookie", "token", "secret", "api-key", "apikey", "password", "signature")
+"""A header whose name holds one of these is not stored: it has done its work once the sender is verified."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the web server hands over; header names are lower case."""
+
+    path: str
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    body: bytes
+
+
+def open_receiver(settings: Settings) -> Receiver:
+    """A started receiver over these settings."""
+    receiver = Receiver(App(settings))
+    receiver.start()
+    return receiver
+
+
+class Receiver:
+    """Answers inbound messages. One a process; any number of threads may call it."""
+
+    def __init__(self, app: App, *, spool_dir: Path | None = None) -> None:
+        self._app = app
+        self._writer = Writer(app.settings.database_url)
+        self._spool = Spool(spool_dir or Path(app.settings.spool_dir))
+        self._hooks: Mapping[str, Hook] = {}
+        self._routes: dict[str, list[tuple[Source, Hook]]] = {}
+        self._version = -1
+        self._stop = threading.Event()
+        self.max_body_bytes = app.settings.max_body_bytes
+
+    def start(self) -> None:
+        """Load the hooks and begin the background round: follow the active mappings, drain the spool."""
+        self.refresh()
+        threading.Thread(target=self._rounds, name="receiver-rounds", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def hook_names(self) -> list[str]:
+        return sorted(self._hooks)
+
+    def routes(self) -> list[str]:
+        """Paths besides /hooks/<hook> that the active hooks' producers insist on."""
+        return sorted(self._routes)
+
+    def accept(self, request: Request, *, hook: str, now: datetime) -> Answer:
+        """Answer a message posted to /hooks/<hook>."""
+        known = self._hooks.get(hook)
+        if known is None:
+            return _refused(404, "unknown_hook", f"no hook is named {hook[:80]!r}; `tocsin hooks list` shows the names")
+        return self._take(request, known, find(known.source), now)
+
+    def accept_route(self, request: Request, *, now: datetime) -> Answer:
+        """Answer a message posted to a producer's own path: the secret that it carries names the hook."""
+        candidates = self._routes.get(request.path, [])
+        for source, hook in candidates:
+            message = _message(request, hook, now, request.body)
+            secret = source.route_secret(message) if source.route_secret else ""
+            if secret and source.verify(message, hook.secrets).verdict == "verified":
+                return self._take(request, hook, source, now)
+        return _refused(401, "unauthorized", "no hook of this route has the key that the request carries")
+
+    def ready(self) -> bool:
+        """Can a message be made durable, in the database or in the spool?"""
+        return not self._writer.away or self._writer.probe() or self._spool.writable()
+
+    def _take(self, request: Request, hook: Hook, source: Source, now: datetime) -> Answer:
+        try:
+            body = _plain(request, self.max_body_bytes)
+        except _RefusedError as refused:
+            return refused.answer
+        message = _message(request, hook, now, body)
+        if not hook.unverified:
+            verdict = source.verify(message, hook.secrets)
+            if verdict.verdict == "refused":
+                log.warning("hook=%s refused reason=%s", hook.name, verdict.reason)
+                return _refused(401, "unauthorized", verdict.reason)
+        return self._keep(message, source)
+
+    def _keep(self, message: Message, source: Source) -> Answer:
+        arrival = Arrival(
+            id=message.id,
+            received_at=message.received_at,
+            hook=message.hook,
+            source=message.source,
+            environment=message.environment,
+            headers=_harmless(message.headers),
+            query=_harmless(message.query),
+            body=self._app.seal.seal(message.body),
+        )
+        try:
+            self._writer.write(arrival)
+        except Unavailable:
+            try:
+                self._spool.append(arrival)
+            except OSError as error:
+                log.error("neither database nor spool is writable: %s", error)
+                return Answer(
+                    status=503,
+                    body={"error": "no place to keep the message; send it again"},
+                    headers={"Retry-After": "5"},
+                )
+            SPOOLED.inc()
+        RECEIVED.labels(message.source).inc()
+        self._app.waker.wake(WAKE_TASK, WAKE_QUEUE)
+        return source.answer(message, Receipt(id=message.id, hook=message.hook))
+
+    def refresh(self) -> None:
+        """Follow the active mappings; a database that is away leaves what is known."""
+        active = self._app.active()
+        if active.version == self._version and self._hooks:
+            return
+        routes: dict[str, list[tuple[Source, Hook]]] = {}
+        for hook in active.mappings.hooks.values():
+            source = find(hook.source)
+            for route in source.routes:
+                routes.setdefault(route, []).append((source, hook))
+        self._hooks, self._routes, self._version = active.mappings.hooks, routes, active.version
+
+    def _rounds(self) -> None:
+        while not self._stop.wait(1.0):
+            self._quietly(self.refresh)
+            self._quietly(self._drain)
+
+    def _drain(self) -> None:
+        if (self._writer.away or self._spool.pending) and self._writer.probe():
+            moved = self._spool.drain(self._writer)
+            if not moved:
+                return
+            log.info("spool drained messages=%d", moved)
+            self._app.waker.wake(WAKE_TASK, WAKE_QUEUE)
+
+    def _quietly(self, step: Callable[[], object]) -> None:
+        try:
+            step()
+        except (Unavailable, BadMapping) as error:
+            log.warning("%s: %s", getattr(step, "__name__", "round"), error)
+        except (TocsinError, OSError) as error:
+            log.error("%s: %s", getattr(step, "__name__", "round"), error)
+
+
+class _RefusedError(Exception):
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        super().__init__(answer.body)
+
+
+def _refused(status: int, reason: str, words: str) -> Answer:
+    REFUSED.labels(reason).inc()
+    return Answer(status=status, body={"error": reason, "message": words})
+
+
+def _plain(request: Request, limit: int) -> bytes:
+    """The body without its content encoding; a bomb stops at the limit."""
+    too_large = f"the body is larger than {limit} bytes (TOCSIN_MAX_BODY_BYTES)"
+    if len(request.body) > limit:
+        raise _RefusedError(_refused(413, "too_large", too_large))
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    if encoding in ("", "identity"):
+        return request.body
+    if encoding not in ("gzip", "x-gzip"):
+        raise _RefusedError(_refused(415, "unknown_encoding", f"content-encoding {encoding[:40]!r} is not gzip"))
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(request.body)) as stream:
+            body = stream.read(limit + 1)
+    except (OSError, EOFError, zlib.error):
+        return request.body  # not what its header says: authenticated first, then quarantined
+    if len(body) > limit:
+        raise _RefusedError(_refused(413, "too_large", too_large))
+    return body
+
+
+def _message(request: Request, hook: Hook, now: datetime, body: bytes) -> Message:
+    return Message(
+        id=uuid_utils.compat.uuid7(),
+        hook=hook.name,
+        source=hook.source,
+        environment=hook.environment,
+        received_at=now,
+        headers=request.headers,
+        query=request.query,
+        body=body,
+    )
+
+
+def _harmless(fields: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: value[:2048] for name, value in fields.items() if not any(word in name.lower() for word in SECRET_HEADERS)
+    }

@@ -1,0 +1,172 @@
+"""The Events API v2: is this event valid, and what is answered? (docs events-API-v2/01 to 03)"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from uuid import uuid4
+
+import orjson
+from flask import Blueprint, request
+from werkzeug.wrappers import Response
+
+from tocsin.simulators.answers import Json, reply
+from tocsin.simulators.pagerduty.account import Account, Service
+
+MAX_BODY = 512 * 1024
+"""Bytes (01-Overview, Size Limits)."""
+MAX_SUMMARY = 1024
+MAX_DEDUP_KEY = 255
+SEVERITIES = ("critical", "warning", "error", "info")
+ACTIONS = ("trigger", "acknowledge", "resolve")
+
+
+def invalid(*errors: str, message: str = "Event object is invalid") -> Response:
+    """The 400 of the Events API."""
+    return reply({"status": "invalid event", "message": message, "errors": list(errors)}, 400)
+
+
+class TooMany:
+    """Counts the calls of one routing key over the last 60 seconds (05-Rate-Limits). `per_minute` 0: no limit."""
+
+    def __init__(self, account: Callable[[], Account], per_minute: int) -> None:
+        self._account = account
+        self._per_minute = per_minute
+        self._seen: dict[str, deque[float]] = {}
+
+    def reached(self, routing_key: str) -> bool:
+        """Counts this call, or says that it is one too many."""
+        if not self._per_minute:
+            return False
+        now = self._account().clock().timestamp()
+        seen = self._seen.setdefault(routing_key, deque())
+        while seen and seen[0] <= now - 60:
+            seen.popleft()
+        if len(seen) >= self._per_minute:
+            return True
+        seen.append(now)
+        return False
+
+
+def too_many() -> Response:
+    """The 429 of the Events API; it names no time to wait."""
+    return reply({"status": "throttle exceeded", "message": "Requests for this service are arriving too quickly."}, 429)
+
+
+def blueprint(account: Callable[[], Account], *, events_per_minute: int) -> Blueprint:
+    """The routes of the Events API on `account()`."""
+    api = Blueprint("events", __name__)
+    limit = TooMany(account, events_per_minute)
+
+    def received() -> tuple[Json, Service] | Response:
+        """The event and its service, or the refusal that both addresses share."""
+        raw = request.get_data()
+        if len(raw) > MAX_BODY:
+            return reply({"status": "invalid event", "message": "Event exceeds the maximum size of 512 KB"}, 413)
+        try:
+            event = orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            return invalid("JSON object could not be parsed", message="Event object format is unrecognized")
+        if not isinstance(event, dict):
+            return invalid("JSON object could not be parsed", message="Event object format is unrecognized")
+        if errors := _key_errors(event.get("routing_key")):
+            return invalid(*errors)
+        key = str(event["routing_key"])
+        if limit.reached(key):
+            return too_many()
+        service = account().service(key)
+        return (event, service) if service else invalid("Invalid routing key")
+
+    @api.post("/v2/enqueue")
+    def enqueue() -> Response:
+        found = received()
+        if isinstance(found, Response):
+            return found
+        event, service = found
+        if errors := event_errors(event):
+            return invalid(*errors)
+        key = str(event.get("dedup_key") or uuid4().hex)
+        account().apply(service, str(event["event_action"]), key, event)
+        return reply({"status": "success", "message": "Event processed", "dedup_key": key}, 202)
+
+    @api.post("/v2/change/enqueue")
+    def change() -> Response:
+        found = received()
+        if isinstance(found, Response):
+            return found
+        event, service = found
+        if service.routing_key.startswith("R"):
+            return invalid("Change events cannot be sent to ruleset integration keys")
+        payload = event.get("payload")
+        errors = _summary_errors(payload) if isinstance(payload, dict) else ["'payload' is missing or blank"]
+        if errors:
+            return invalid(*errors)
+        account().change(service, event)
+        return reply({"status": "success", "message": "Change event processed"}, 202)
+
+    return api
+
+
+def event_errors(event: Mapping[str, object]) -> list[str]:
+    """What is wrong with an alert event, in PagerDuty's words; empty when it is valid."""
+    action = event.get("event_action")
+    if not action:
+        return ["'event_action' is missing or blank"]
+    if action not in ACTIONS:
+        return ["'event_action' is invalid (must be one of the following: 'trigger', 'acknowledge' or 'resolve')"]
+    errors = []
+    key = event.get("dedup_key")
+    if action != "trigger" and not key:
+        errors.append("'dedup_key' is missing or blank")
+    if key and len(str(key)) > MAX_DEDUP_KEY:
+        errors.append(f"'dedup_key' is too long (maximum is {MAX_DEDUP_KEY} characters)")
+    if action == "trigger":
+        payload = event.get("payload")
+        errors += _payload_errors(payload) if isinstance(payload, dict) else ["'payload' is missing or blank"]
+        errors += _context_errors(event)
+    return errors
+
+
+def _payload_errors(payload: Mapping[str, object]) -> list[str]:
+    errors = _summary_errors(payload)
+    if not payload.get("source"):
+        errors.append("'payload.source' is missing or blank")
+    severity = payload.get("severity")
+    if not severity:
+        errors.append("'payload.severity' is missing or blank")
+    elif severity not in SEVERITIES:
+        errors.append(
+            "'payload.severity' is invalid (must be one of the following: 'critical', 'warning', 'error' or 'info')"
+        )
+    return errors
+
+
+def _summary_errors(payload: Mapping[str, object]) -> list[str]:
+    summary = payload.get("summary")
+    if not isinstance(summary, str) or not summary.strip():
+        return ["'payload.summary' is missing or blank"]
+    if len(summary) > MAX_SUMMARY:
+        return [f"'summary' is too long (maiximum is {MAX_SUMMARY} characters)"]  # the vendor's own spelling
+    return []
+
+
+def _context_errors(event: Mapping[str, object]) -> list[str]:
+    errors = []
+    for name, required in (("links", "href"), ("images", "src")):
+        given = event.get(name) or []
+        if not isinstance(given, list) or not all(isinstance(one, dict) and one.get(required) for one in given):
+            errors.append(f"'{name}' is invalid (each must have '{required}')")
+        elif name == "images" and not all(str(one["src"]).startswith("https://") for one in given):
+            errors.append("'images' is invalid (each 'src' must be served via HTTPS)")
+    return errors
+
+
+def _key_errors(key: object) -> list[str]:
+    if not key:
+        return ["'routing_key' is missing or blank"]
+    errors = []
+    if len(str(key)) != 32:
+        errors.append("Length of 'routing_key' is incorrect (should be 32 characters)")
+    if not str(key).isalnum():
+        errors.append("'routing_key' cannot contain non-alphanumeric characters.")
+    return errors

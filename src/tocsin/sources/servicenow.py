@@ -1,0 +1,169 @@
+"""Who did what to our incident in ServiceNow? The body that our Business Rule posts, as an update of our record.
+
+ServiceNow has no webhooks of its own; the rule under `setup` is ours, and so is this body. Each value is a text as
+`getDisplayValue` gives it, times are UTC `yyyy-MM-dd HH:mm:ss`. The rule posts once, so that polling stays the net.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel, ConfigDict
+
+from tocsin.domain.alert import Resolves
+from tocsin.domain.message import Hook, Message, Normalized, RecordAction, RecordUpdate, Source, Verdict
+from tocsin.sources._identity import environment_of
+from tocsin.sources._json import parsed_object, shaped
+from tocsin.sources._shape import Name, Text
+from tocsin.sources._times import moment
+from tocsin.sources._verify import VERIFIED, refused, shared_secret, verdict_of_signature
+
+NAME = "servicenow"
+
+REPLAY_WINDOW = timedelta(minutes=15)
+"""The rule posts at once and never again; the rest is for clocks that differ."""
+
+MAX_NOTES = 4000
+TABLES = frozenset({"incident", "problem", "sn_si_incident"})
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(coerce_numbers_to_str=True, str_strip_whitespace=True)
+
+    table: str
+    sys_id: Name
+    action: RecordAction
+    sys_updated_on: str
+    event_id: Text = ""
+    number: Text = ""
+    correlation_id: Text = ""
+    state: Text = ""
+    assigned_to: Text = ""
+    assignment_group: Text = ""
+    priority: Text = ""
+    work_notes: Text = ""
+    close_code: Text = ""
+    caused_by: Text = ""
+    sys_updated_by: Text = ""
+    sys_mod_count: Text = ""
+
+
+def verify(message: Message, secrets: Sequence[str]) -> Verdict:
+    """The signature when there is one: `sha256=` and the hex HMAC-SHA256 of `X-Tocsin-Timestamp`, a dot and the body,
+    at most 15 minutes old. Otherwise the request must carry a shared secret."""
+    signature = message.headers.get("x-tocsin-signature", "")
+    if not signature:
+        return shared_secret(message, secrets)
+    at = message.headers.get("x-tocsin-timestamp", "")
+    signed = f"{at}.".encode() + message.body
+    verdict = verdict_of_signature("X-Tocsin-Signature", signature, signed, secrets, prefix="sha256=")
+    if verdict == VERIFIED and not _is_recent(at, message.received_at):
+        return refused(
+            "wrong signature: its X-Tocsin-Timestamp (epoch seconds) is not within 15 minutes of the receipt"
+        )
+    return verdict
+
+
+def _is_recent(at: str, received_at: datetime) -> bool:
+    signed_at = moment(int(at)) if at.isdecimal() and len(at) <= 20 else None
+    return signed_at is not None and abs(received_at - signed_at) <= REPLAY_WINDOW
+
+
+def normalize(message: Message, hook: Hook) -> Normalized:
+    """One update of a record, and another that sets the cause when it is closed with one.
+    Raises BadPayload when table, sys_id, a known action or sys_updated_on is missing."""
+    event = shaped(_Event, parsed_object(message.body))
+    if event.table not in TABLES:
+        return Normalized(ignored=f"table {event.table[:60]} holds no record of ours")
+    actions = [event.action]
+    if event.caused_by and event.action in (RecordAction.RESOLVED, RecordAction.CLOSED):
+        actions.append(RecordAction.CAUSE_SET)
+    return Normalized(record_updates=tuple(_update(event, action, message, hook) for action in actions))
+
+
+def _update(event: _Event, action: RecordAction, message: Message, hook: Hook) -> RecordUpdate:
+    who = event.sys_updated_by or "nobody named"
+    return RecordUpdate(
+        source=NAME,
+        hook=hook.name,
+        environment=environment_of(hook.defaults, hook),
+        action=action,
+        external_id=event.sys_id,
+        record_key=event.correlation_id,
+        number=event.number,
+        actor=event.sys_updated_by,
+        actor_kind=_actor_kind(event.sys_updated_by, hook),
+        occurred_at=moment(event.sys_updated_on) or message.received_at,
+        received_at=message.received_at,
+        event_id=f"{event.event_id or _revision(event)}:{action}",
+        status=event.state,
+        assignee=event.assigned_to,
+        group=event.assignment_group,
+        priority=event.priority,
+        comment="" if action is not event.action else event.work_notes[:MAX_NOTES],
+        caused_by=event.caused_by,
+        close_code=event.close_code,
+        summary=f"{event.number or event.sys_id} {action.replace('_', ' ')} by {who}",
+    )
+
+
+def _actor_kind(account: str, hook: Hook) -> str:
+    """`integration` for ServiceNow's own jobs and for our account (the hook's default `own_account`)."""
+    if not account:
+        return ""
+    return "integration" if account in ("system", "guest", hook.defaults.get("own_account")) else "user"
+
+
+def _revision(event: _Event) -> str:
+    return f"{event.sys_id}:{event.sys_mod_count}"
+
+
+SETUP = """System Definition → Business Rules → New. Table Incident, When `async`, Insert and Update, condition
+`current.correlation_display == 'tocsin'`, Advanced:
+
+```javascript
+(function executeRule(current, previous) {{
+  var moves = {{ 2: 'acknowledged', 6: 'resolved', 7: 'closed', 8: 'closed' }};
+  var action = 'updated';
+  if (current.operation() == 'insert') action = 'created';
+  else if (current.state.changes() && +previous.state >= 6 && +current.state < 6) action = 'reopened';
+  else if (current.state.changes()) action = moves[+current.state] || 'updated';
+  else if (current.caused_by.changes() && !current.caused_by.nil()) action = 'cause_set';
+  else if (current.assigned_to.changes() || current.assignment_group.changes()) action = 'reassigned';
+  else if (current.priority.changes()) action = 'priority_changed';
+  else if (current.work_notes.changes()) action = 'commented';
+  var request = new sn_ws.RESTMessageV2();
+  request.setHttpMethod('POST');
+  request.setEndpoint('{url}');
+  request.setRequestHeader('Content-Type', 'application/json');
+  request.setRequestHeader('Authorization', 'Bearer {secret}');
+  request.setRequestBody(JSON.stringify({{
+    event_id: current.getUniqueValue() + ':' + current.sys_mod_count,
+    table: current.getTableName(), sys_id: current.getUniqueValue(), number: '' + current.number,
+    correlation_id: '' + current.correlation_id, action: action, state: current.getDisplayValue('state'),
+    assigned_to: current.getDisplayValue('assigned_to'),
+    assignment_group: current.getDisplayValue('assignment_group'),
+    priority: current.getDisplayValue('priority'), work_notes: '' + current.work_notes.getJournalEntry(1),
+    close_code: '' + current.close_code, caused_by: current.getDisplayValue('caused_by'),
+    sys_updated_by: '' + current.sys_updated_by, sys_updated_on: current.getValue('sys_updated_on'),
+    sys_mod_count: '' + current.sys_mod_count
+  }}));
+  request.execute();
+}})(current, previous);
+```
+
+- Instead of Bearer the rule may sign: `X-Tocsin-Timestamp` (epoch seconds) and `X-Tocsin-Signature: sha256=` with the
+  hex HMAC-SHA256 of timestamp, dot and body.
+- `own_account` in the hook's `defaults` names the user that Tocsin writes with, so that our writes are known as ours.
+"""
+
+SOURCE = Source(
+    name=NAME,
+    title="ServiceNow Business Rule",
+    verify=verify,
+    normalize=normalize,
+    resolves=Resolves.SENDER,
+    setup=SETUP,
+    ignores=("tables other than incident, problem and security incident",),
+)

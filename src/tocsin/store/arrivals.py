@@ -1,0 +1,243 @@
+"""Make a message durable before it is answered: one INSERT, or one fsynced line when the database is away."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import os
+import threading
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any, TypeVar
+from uuid import UUID
+
+import orjson
+import psycopg
+from psycopg.conninfo import make_conninfo
+from sqlalchemy.engine import make_url
+
+from tocsin.domain.errors import Unavailable
+
+T = TypeVar("T")
+
+DATABASE_TIMEOUT_S = 0.25
+"""The receiver never waits longer for the database (design.md §1); then it spools."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """A message as it is stored: headers redacted, body sealed."""
+
+    id: UUID
+    received_at: datetime
+    hook: str
+    source: str
+    environment: str
+    headers: dict[str, str]
+    query: dict[str, str]
+    body: bytes
+
+
+_INSERT = """
+WITH kept AS (
+    INSERT INTO messages (id, received_at, hook, source, environment, headers, query, body)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING id, received_at, environment)
+INSERT INTO inbox (id, received_at, environment) SELECT id, received_at, environment FROM kept ON CONFLICT DO NOTHING
+"""
+
+
+class _Bounded(psycopg.Connection[tuple[Any, ...]]):
+    """A connection whose every wait ends after DATABASE_TIMEOUT_S, also when the server is frozen."""
+
+    def wait(self, gen: Generator[Any, Any, T], interval: float = 0.05, timeout: float | None = None) -> T:
+        return super().wait(gen, interval, DATABASE_TIMEOUT_S if timeout is None else timeout)
+
+
+class Writer:
+    """Writes arrivals into PostgreSQL, one connection a thread."""
+
+    def __init__(self, url: str) -> None:
+        parts = make_url(url)
+        self._conninfo = make_conninfo(
+            parts.set(drivername="postgresql").render_as_string(hide_password=False),
+            connect_timeout=2,
+            options="-c timezone=UTC -c statement_timeout=250",
+        )
+        self._local = threading.local()
+        self.away = False
+        """The database failed; until `probe` finds it back, messages go straight to the spool."""
+
+    def write(self, arrival: Arrival) -> None:
+        """Raises Unavailable when the row may not be durable."""
+        if self.away:
+            raise Unavailable("the database is away")
+        try:
+            self._connection().execute(
+                _INSERT,
+                (
+                    arrival.id,
+                    arrival.received_at,
+                    arrival.hook,
+                    arrival.source,
+                    arrival.environment,
+                    orjson.dumps(arrival.headers).decode(),
+                    orjson.dumps(arrival.query).decode(),
+                    arrival.body,
+                ),
+                prepare=True,
+            )
+        except psycopg.Error as error:
+            self.away = True
+            self._drop()
+            raise Unavailable(f"the database does not answer: {type(error).__name__}") from error
+
+    def probe(self) -> bool:
+        """Can a row be written now? Clears or sets `away`."""
+        try:
+            self._connection().execute("SELECT 1")
+        except psycopg.Error:
+            self.away = True
+            self._drop()
+            return False
+        self.away = False
+        return True
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        self._drop()
+
+    def _connection(self) -> psycopg.Connection[tuple[Any, ...]]:
+        connection: psycopg.Connection[tuple[Any, ...]] | None = getattr(self._local, "connection", None)
+        if connection is None or connection.closed:
+            connection = _Bounded.connect(self._conninfo, autocommit=True)
+            self._local.connection = connection
+        return connection
+
+    def _drop(self) -> None:
+        connection = getattr(self._local, "connection", None)
+        self._local.connection = None
+        if connection is not None:
+            connection.close()
+
+
+class Spool:
+    """An append-only file of this process, for as long as the database is away. Another process's file is drained by
+    whoever first finds its owner gone (an flock tells)."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._lock = threading.Lock()
+        self._file: IO[bytes] | None = None
+
+    def append(self, arrival: Arrival) -> None:
+        """Durable on return; raises OSError when the disk refuses."""
+        line = orjson.dumps(
+            {
+                "id": arrival.id,
+                "received_at": arrival.received_at,
+                "hook": arrival.hook,
+                "source": arrival.source,
+                "environment": arrival.environment,
+                "headers": arrival.headers,
+                "query": arrival.query,
+                "body": base64.b64encode(arrival.body).decode(),
+            },
+            option=orjson.OPT_APPEND_NEWLINE,
+        )
+        with self._lock:
+            file = self._open()
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def writable(self) -> bool:
+        """Would an append work? Asked by /readyz."""
+        try:
+            with self._lock:
+                self._open()
+            return os.statvfs(self._directory).f_bavail > 0
+        except OSError:
+            return False
+
+    def drain(self, writer: Writer) -> int:
+        """Move every spooled line into the database; returns how many. Raises Unavailable when it is still away:
+        nothing is lost then, lines are only removed after all of a file is in."""
+        moved = 0
+        with self._lock:
+            if self._file is not None and self._file.tell() > 0:
+                moved += _drain_file(Path(self._file.name), writer)
+                self._file.truncate(0)
+                self._file.seek(0)
+        for path in self._abandoned():
+            moved += _drain_file(path, writer)
+            path.unlink(missing_ok=True)
+        return moved
+
+    def close(self) -> None:
+        """Let go of this process's file; whoever finds it unlocked drains it."""
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+
+    @property
+    def pending(self) -> bool:
+        """Does this process's file hold lines, or is there another's?"""
+        own = self._file is not None and self._file.tell() > 0
+        return own or any(path.stat().st_size for path in self._others())
+
+    def _open(self) -> IO[bytes]:
+        if self._file is None:
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            file = (self._directory / f"{os.getpid()}-{os.urandom(4).hex()}.spool").open("ab")
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._file = file
+            _sync_directory(self._directory)
+        return self._file
+
+    def _others(self) -> list[Path]:
+        own = Path(self._file.name) if self._file is not None else None
+        return [path for path in sorted(self._directory.glob("*.spool")) if path != own]
+
+    def _abandoned(self) -> Iterator[Path]:
+        for path in self._others():
+            try:
+                with path.open("rb") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    yield path
+            except OSError:
+                continue
+
+
+def _drain_file(path: Path, writer: Writer) -> int:
+    moved = 0
+    with path.open("rb") as file:
+        for line in file:
+            if not line.endswith(b"\n"):
+                break  # torn by a crash before its fsync: it was never answered 202
+            writer.write(_arrival(orjson.loads(line)))
+            moved += 1
+    return moved
+
+
+def _arrival(fields: dict[str, Any]) -> Arrival:
+    return Arrival(
+        id=UUID(fields["id"]),
+        received_at=datetime.fromisoformat(fields["received_at"]),
+        hook=fields["hook"],
+        source=fields["source"],
+        environment=fields["environment"],
+        headers=fields["headers"],
+        query=fields["query"],
+        body=base64.b64decode(fields["body"]),
+    )
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

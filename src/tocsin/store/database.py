@@ -1,0 +1,124 @@
+"""The connection to PostgreSQL and its migrations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import orjson
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Row, create_engine, text
+from sqlalchemy.exc import DBAPIError
+
+from tocsin.domain.errors import Unavailable
+
+MIGRATION_LOCK = 7_201_042
+"""Advisory lock that lets only one process migrate at a time."""
+
+
+def dumped(value: object) -> str:
+    """JSON text of domain values, as PostgreSQL's jsonb takes it (NUL characters cannot be stored and go)."""
+    return orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS).decode().replace("\\u0000", "")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, frozenset | set):
+        return sorted(value)
+    if hasattr(value, "total_seconds"):
+        return _iso_duration(value.total_seconds())
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _iso_duration(seconds: float) -> str:
+    sign = "-" if seconds < 0 else ""
+    return f"{sign}PT{abs(seconds):.6f}S"
+
+
+class Database:
+    """An engine with the few ways in which we use it: a transaction, a query, rows from JSON."""
+
+    def __init__(self, url: str, *, pool_size: int = 5) -> None:
+        self.url = url
+        self.engine = create_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=10,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": 5, "options": "-c timezone=UTC -c jit=off"},
+        )
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """One transaction; raises Unavailable when the server does not answer."""
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            if error.connection_invalidated or _is_away(error):
+                raise Unavailable(f"PostgreSQL does not answer: {error.orig}") from error
+            raise
+
+    def now(self) -> datetime:
+        """The database's clock, by which all timers run."""
+        with self.transaction() as connection:
+            at = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+            assert isinstance(at, datetime)
+            return at
+
+    def installation_id(self) -> UUID:
+        """Identity of this installation; part of every vendor key."""
+        with self.transaction() as connection:
+            found = connection.execute(text("SELECT id FROM installation")).scalar_one()
+            assert isinstance(found, UUID)
+            return found
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def _is_away(error: DBAPIError) -> bool:
+    words = str(error.orig)
+    return "connection" in words or "server closed" in words or "starting up" in words or "shutting down" in words
+
+
+def rows(connection: Connection, sql: str, **values: object) -> Sequence[Row[Any]]:
+    """All rows of a query."""
+    return connection.execute(text(sql), values).all()
+
+
+def run(connection: Connection, sql: str, **values: object) -> int:
+    """Rows touched by a statement."""
+    return connection.execute(text(sql), values).rowcount
+
+
+def bulk(connection: Connection, sql: str, values: Sequence[Mapping[str, object]]) -> None:
+    """A statement over `jsonb_to_recordset(:rows)`: one round trip for any number of rows."""
+    if values:
+        connection.execute(text(sql), {"rows": dumped(values)})
+
+
+def migrate(url: str) -> None:
+    """Bring the database at `url` to the newest schema; several callers at once wait for one another."""
+    engine = create_engine(url, connect_args={"connect_timeout": 10})
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": MIGRATION_LOCK})
+            connection.commit()
+            config = Config()
+            config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.commit()
+            connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": MIGRATION_LOCK})
+            connection.commit()
+    except DBAPIError as error:
+        raise Unavailable(
+            f"cannot migrate the database: {error.orig}. Check TOCSIN_DATABASE_URL and that the server runs."
+        ) from error
+    finally:
+        engine.dispose()

@@ -1,0 +1,343 @@
+"""What deciding asks of the store and leaves there: one transaction, one writer per environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from pydantic import TypeAdapter
+from sqlalchemy import Connection, Row, text
+
+from tocsin.domain.alert import Alert, AlertState
+from tocsin.domain.audit import AuditEntry
+from tocsin.domain.change import Change
+from tocsin.domain.incident import Incident, IncidentState, Similar
+from tocsin.domain.message import RecordUpdate
+from tocsin.domain.subject import Subject
+from tocsin.store.database import Database, bulk, dumped, rows, run
+from tocsin.store.inbox import write_audit
+from tocsin.store.incidents import STATE, load_changes, load_incidents, load_similar
+
+ALERT = TypeAdapter(Alert)
+UPDATE = TypeAdapter(RecordUpdate)
+
+DECIDE_LOCK = 7_201
+"""First half of the advisory lock of an environment's one writer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A signal with its place in the receipt order."""
+
+    received_at: datetime
+    message_id: UUID
+    seq: int
+    value: Alert | RecordUpdate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenGroup:
+    """An open incident as grouping sees it: one row per (subject, name)."""
+
+    incident_id: UUID
+    last_at: datetime
+    seen: tuple[tuple[str, Subject, str, str, datetime], ...]
+    """fingerprint, subject, name, symptom, starts_at"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """The columns of an incident that folding needs."""
+
+    id: UUID
+    state: IncidentState
+    opened_at: datetime
+    resolved_at: datetime | None
+    last_alert_at: datetime
+    reopened: int = 0
+    number: int = 0
+
+
+class Decisions:
+    """The questions and writes of one decide transaction of one environment."""
+
+    def __init__(self, connection: Connection, environment: str) -> None:
+        self._connection = connection
+        self.environment = environment
+        self.now: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+
+    def signals(self, limit: int) -> list[Waiting]:
+        """The next signals in receipt order, up to the oldest message that is still being understood (so that any
+        number of readers leaves the order untouched); a dead reader's messages are not waited for."""
+        found = rows(
+            self._connection,
+            "WITH oldest AS (SELECT received_at, id FROM inbox WHERE environment IN (:environment, '*')"
+            "  AND (claims = 0 OR claimed_until >= clock_timestamp()) ORDER BY received_at, id LIMIT 1)"
+            " SELECT received_at, message_id, seq, kind, payload FROM signals WHERE environment = :environment"
+            "  AND NOT EXISTS (SELECT FROM oldest"
+            "   WHERE (oldest.received_at, oldest.id) <= (signals.received_at, signals.message_id))"
+            " ORDER BY received_at, message_id, seq LIMIT :limit",
+            environment=self.environment,
+            limit=limit,
+        )
+        return [
+            Waiting(
+                received_at=row.received_at,
+                message_id=row.message_id,
+                seq=row.seq,
+                value=(ALERT if row.kind == "alert" else UPDATE).validate_python(row.payload),
+            )
+            for row in found
+        ]
+
+    def forget(self, signals: Sequence[Waiting]) -> None:
+        """These signals are decided."""
+        if signals:
+            run(
+                self._connection,
+                "DELETE FROM signals USING unnest(CAST(:messages AS uuid[]), CAST(:seqs AS int[])) AS done (m, s)"
+                " WHERE environment = :environment AND received_at BETWEEN :first AND :last"
+                "  AND message_id = done.m AND seq = done.s",
+                environment=self.environment,
+                messages=[s.message_id for s in signals],
+                seqs=[s.seq for s in signals],
+                first=signals[0].received_at,
+                last=signals[-1].received_at,
+            )
+
+    def states(self, fingerprints: Sequence[str]) -> dict[str, AlertState]:
+        """What is known of these alerts."""
+        found = rows(
+            self._connection,
+            "SELECT state FROM alerts WHERE environment = :environment AND fingerprint = ANY(:fingerprints)",
+            environment=self.environment,
+            fingerprints=list(fingerprints),
+        )
+        states = [STATE.validate_python(row.state) for row in found]
+        return {state.fingerprint: state for state in states}
+
+    def due_alerts(self, limit: int) -> list[AlertState]:
+        """Alerts whose expiry or flapping spell must be looked at now."""
+        found = rows(
+            self._connection,
+            "SELECT state FROM alerts WHERE environment = :environment AND look_again_at <= clock_timestamp()"
+            " ORDER BY look_again_at, fingerprint LIMIT :limit",
+            environment=self.environment,
+            limit=limit,
+        )
+        return [STATE.validate_python(row.state) for row in found]
+
+    def due_incidents(self) -> list[UUID]:
+        """Incidents whose decision is asked for again."""
+        found = rows(
+            self._connection,
+            "SELECT id FROM incidents WHERE environment = :environment AND decide_again_at <= clock_timestamp()"
+            " ORDER BY opened_at, id LIMIT 200",
+            environment=self.environment,
+        )
+        return [row.id for row in found]
+
+    def open_groups(self, since: timedelta) -> list[OpenGroup]:
+        """Open incidents with an alert since then, oldest first, at most 200 (correlation.md §3)."""
+        found = rows(
+            self._connection,
+            "SELECT i.id, i.last_alert_at, a.fingerprint, a.subject, a.name, a.symptom, a.starts_at FROM ("
+            "  SELECT id, opened_at, last_alert_at FROM incidents WHERE environment = :environment"
+            "  AND state = 'open' AND last_alert_at > clock_timestamp() - CAST(:since AS interval)"
+            "  ORDER BY last_alert_at DESC LIMIT 200) AS i JOIN LATERAL ("
+            "  SELECT min(fingerprint) AS fingerprint, state->'alert'->>'subject' AS subject,"
+            "   state->'alert'->>'name' AS name, min(state->'alert'->>'symptom') AS symptom,"
+            "   min((state->>'starts_at')::timestamptz) AS starts_at"
+            "  FROM alerts WHERE incident_id = i.id GROUP BY 2, 3 ORDER BY 5, 2, 3 LIMIT 60) AS a ON true"
+            " ORDER BY i.opened_at, i.id, a.starts_at, a.fingerprint",
+            environment=self.environment,
+            since=since,
+        )
+        grouped: dict[UUID, list[Row[Any]]] = {}
+        for row in found:
+            grouped.setdefault(row.id, []).append(row)
+        return [
+            OpenGroup(
+                incident_id=incident_id,
+                last_at=members[0].last_alert_at,
+                seen=tuple((m.fingerprint, Subject(m.subject), m.name, m.symptom, m.starts_at) for m in members),
+            )
+            for incident_id, members in grouped.items()
+        ]
+
+    def facts(self, ids: Sequence[UUID]) -> dict[UUID, Facts]:
+        """State and times of these incidents."""
+        found = rows(
+            self._connection,
+            "SELECT id, state, opened_at, resolved_at, last_alert_at, reopened, number FROM incidents"
+            " WHERE id = ANY(:ids)",
+            ids=list(ids),
+        )
+        return {
+            row.id: Facts(
+                id=row.id,
+                state=IncidentState(row.state),
+                opened_at=row.opened_at,
+                resolved_at=row.resolved_at,
+                last_alert_at=row.last_alert_at,
+                reopened=row.reopened,
+                number=row.number,
+            )
+            for row in found
+        }
+
+    def by_record(self, external_ids: Sequence[str], keys: Sequence[str]) -> dict[str, UUID]:
+        """Which incidents these vendors' record ids or our record keys belong to."""
+        found = rows(
+            self._connection,
+            "SELECT external_id, wanted->>'key' AS key, incident_id FROM records WHERE environment = :environment"
+            " AND (external_id = ANY(:ids) OR number = ANY(:ids) OR wanted->>'key' = ANY(:keys))",
+            environment=self.environment,
+            ids=[i for i in external_ids if i],
+            keys=[k for k in keys if k],
+        )
+        return {name: row.incident_id for row in found for name in (row.external_id, row.key) if name}
+
+    def incidents(self, ids: Sequence[UUID]) -> dict[UUID, Incident]:
+        """These incidents with their members (see MAX_MEMBERS)."""
+        return load_incidents(self._connection, ids)
+
+    def changes(self, since: datetime, until: datetime) -> list[Change]:
+        """Changes of this environment in a span of time, by occurrence."""
+        return load_changes(self._connection, self.environment, since, until)
+
+    def similar(self, incident: Incident, limit: int = 3) -> list[Similar]:
+        """Past incidents that share an affected item and a symptom with this one, newest first."""
+        return load_similar(self._connection, incident, limit)
+
+    def save_states(self, states: Sequence[AlertState], look_again: Mapping[str, datetime | None]) -> None:
+        """Write what is now known of these alerts."""
+        bulk(
+            self._connection,
+            "INSERT INTO alerts (environment, fingerprint, status, incident_id, look_again_at, last_received_at, state)"
+            " SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (environment text, fingerprint text,"
+            "  status text, incident_id uuid, look_again_at timestamptz, last_received_at timestamptz, state jsonb)"
+            " ON CONFLICT (environment, fingerprint) DO UPDATE SET status = excluded.status,"
+            "  incident_id = excluded.incident_id, look_again_at = excluded.look_again_at,"
+            "  last_received_at = excluded.last_received_at, state = excluded.state",
+            [
+                {
+                    "environment": self.environment,
+                    "fingerprint": state.fingerprint,
+                    "status": state.status,
+                    "incident_id": state.incident_id,
+                    "look_again_at": look_again.get(state.fingerprint),
+                    "last_received_at": state.last_received_at,
+                    "state": state,
+                }
+                for state in states
+            ],
+        )
+
+    def save_occurrences(self, states: Sequence[AlertState]) -> None:
+        """Keep ended episodes for history."""
+        bulk(
+            self._connection,
+            "INSERT INTO occurrences (environment, fingerprint, episode, incident_id, starts_at, ends_at, reports)"
+            " SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (environment text, fingerprint text,"
+            "  episode int, incident_id uuid, starts_at timestamptz, ends_at timestamptz, reports int)",
+            [
+                {
+                    "environment": self.environment,
+                    "fingerprint": state.fingerprint,
+                    "episode": state.episode,
+                    "incident_id": state.incident_id,
+                    "starts_at": state.starts_at,
+                    "ends_at": state.ends_at,
+                    "reports": state.reports,
+                }
+                for state in states
+            ],
+        )
+
+    def open_incidents(self, opened: Sequence[Facts]) -> None:
+        """Insert new incidents; their numbers follow the order given."""
+        for facts in opened:
+            run(
+                self._connection,
+                "INSERT INTO incidents (id, number, environment, state, opened_at, last_alert_at, attribute_due_at)"
+                " VALUES (:id, nextval('incident_numbers'), :environment, 'open', :opened_at, :last, clock_timestamp())"
+                " ON CONFLICT (id) DO NOTHING",
+                id=facts.id,
+                environment=self.environment,
+                opened_at=facts.opened_at,
+                last=facts.last_alert_at,
+            )
+
+    def touch(self, facts: Sequence[Facts], *, attribute: set[UUID]) -> None:
+        """Write folded times back; the incidents in `attribute` are scored again."""
+        bulk(
+            self._connection,
+            "UPDATE incidents AS i SET last_alert_at = r.last_alert_at, reopened = r.reopened,"
+            " attribute_due_at = CASE WHEN r.score THEN clock_timestamp() ELSE i.attribute_due_at END,"
+            " attribute_round = CASE WHEN r.score THEN 0 ELSE i.attribute_round END"
+            " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (id uuid, last_alert_at timestamptz, reopened int,"
+            " score boolean) WHERE i.id = r.id",
+            [
+                {"id": f.id, "last_alert_at": f.last_alert_at, "reopened": f.reopened, "score": f.id in attribute}
+                for f in facts
+            ],
+        )
+
+    def save_incident(self, incident: Incident, *, title: str, decide_again_at: datetime | None, version: int) -> None:
+        """Write all that was decided about an incident."""
+        run(
+            self._connection,
+            "UPDATE incidents SET state = :state, resolved_at = :resolved_at, title = :title, parent_id = :parent_id,"
+            " enrichment = CAST(:enrichment AS jsonb), gate = CAST(:gate AS jsonb), routing = CAST(:routing AS jsonb),"
+            " reassigned = :reassigned, human_touched = :human_touched, confirmed_change = :confirmed_change,"
+            " decide_again_at = :decide_again_at, mapping_version = :version, changed_at = clock_timestamp()"
+            " WHERE id = :id",
+            id=incident.id,
+            state=incident.state,
+            resolved_at=incident.resolved_at,
+            title=title,
+            parent_id=incident.parent_id,
+            enrichment=dumped(incident.enrichment),
+            gate=dumped(incident.gate),
+            routing=dumped(incident.routing),
+            reassigned=incident.reassigned,
+            human_touched=incident.human_touched,
+            confirmed_change=incident.confirmed_change,
+            decide_again_at=decide_again_at,
+            version=version,
+        )
+
+    def audit(self, entries: Sequence[AuditEntry]) -> None:
+        write_audit(self._connection, entries)
+
+    @property
+    def connection(self) -> Connection:
+        return self._connection
+
+
+@contextmanager
+def deciding(database: Database, environment: str) -> Iterator[Decisions | None]:
+    """The environment's decide transaction, or None when another worker holds it."""
+    with database.transaction() as connection:
+        held = connection.execute(
+            text("SELECT pg_try_advisory_xact_lock(:lock, hashtext(:environment))"),
+            {"lock": DECIDE_LOCK, "environment": environment},
+        ).scalar_one()
+        yield Decisions(connection, environment) if held else None
+
+
+def environments_due(database: Database) -> list[str]:
+    """Environments with something to decide now."""
+    with database.transaction() as connection:
+        found = rows(
+            connection,
+            "SELECT DISTINCT environment FROM signals"
+            " UNION SELECT environment FROM incidents WHERE decide_again_at <= clock_timestamp()"
+            " UNION SELECT environment FROM alerts WHERE look_again_at <= clock_timestamp()",
+        )
+    return sorted(row.environment for row in found)

@@ -1,0 +1,107 @@
+"""Incidents as stored, with their members, changes and like ones of the past."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import TypeAdapter
+from sqlalchemy import Connection, Row
+
+from tocsin.domain.alert import AlertState
+from tocsin.domain.change import Change
+from tocsin.domain.incident import Attribution, Enrichment, Gate, Incident, IncidentState, Routing, Similar
+from tocsin.store.database import rows
+
+STATE = TypeAdapter(AlertState)
+CHANGE = TypeAdapter(Change)
+ATTRIBUTION = TypeAdapter(Attribution)
+ENRICHMENT = TypeAdapter(Enrichment)
+GATE = TypeAdapter(Gate)
+ROUTING = TypeAdapter(Routing)
+
+MAX_MEMBERS = 500
+"""Members of one incident that are looked at whole, the firing ones and the worst first; the rest only counts."""
+
+
+def load_incidents(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Incident]:
+    """Incidents by id, each with at most MAX_MEMBERS members."""
+    if not ids:
+        return {}
+    heads = rows(connection, "SELECT * FROM incidents WHERE id = ANY(:ids)", ids=list(ids))
+    members = rows(
+        connection,
+        "SELECT i.id, a.state FROM unnest(CAST(:ids AS uuid[])) AS i (id) JOIN LATERAL (SELECT state FROM alerts"
+        " WHERE incident_id = i.id ORDER BY status, state->>'starts_at', fingerprint LIMIT :limit) AS a ON true",
+        ids=list(ids),
+        limit=MAX_MEMBERS,
+    )
+    by_incident: dict[UUID, list[AlertState]] = {}
+    for row in members:
+        by_incident.setdefault(row.id, []).append(STATE.validate_python(row.state))
+    return {row.id: incident_of(row, tuple(by_incident.get(row.id, ()))) for row in heads}
+
+
+def incident_of(row: Row[Any], members: tuple[AlertState, ...]) -> Incident:
+    """The incident that a row and its members make."""
+    return Incident(
+        id=row.id,
+        number=row.number,
+        environment=row.environment,
+        state=IncidentState(row.state),
+        opened_at=row.opened_at,
+        resolved_at=row.resolved_at,
+        members=members,
+        reopened=row.reopened,
+        parent_id=row.parent_id,
+        attribution=ATTRIBUTION.validate_python(row.attribution) if row.attribution else None,
+        enrichment=ENRICHMENT.validate_python(row.enrichment) if row.enrichment else None,
+        gate=GATE.validate_python(row.gate) if row.gate else None,
+        routing=ROUTING.validate_python(row.routing) if row.routing else None,
+        reassigned=row.reassigned,
+        human_touched=row.human_touched,
+        confirmed_change=row.confirmed_change,
+    )
+
+
+def load_changes(connection: Connection, environment: str, since: datetime, until: datetime) -> list[Change]:
+    """Changes of an environment in a span of time."""
+    found = rows(
+        connection,
+        "SELECT change FROM changes WHERE environment = :environment AND occurred_at BETWEEN :since AND :until"
+        " ORDER BY occurred_at, id LIMIT 5000",
+        environment=environment,
+        since=since,
+        until=until,
+    )
+    return [CHANGE.validate_python(row.change) for row in found]
+
+
+def load_similar(connection: Connection, incident: Incident, limit: int) -> list[Similar]:
+    """Resolved incidents that share the head subject or a member's alert with this one."""
+    found = rows(
+        connection,
+        "SELECT i.number, i.title, i.resolved_at, i.confirmed_change,"
+        " (SELECT r.number FROM records r WHERE r.incident_id = i.id AND r.number <> '' ORDER BY r.created_at LIMIT 1)"
+        "  AS record_number"
+        " FROM incidents i WHERE i.environment = :environment AND i.state = 'resolved' AND i.id <> :id"
+        " AND (i.enrichment->>'head' = ANY(:subjects) OR EXISTS (SELECT FROM occurrences o WHERE o.incident_id = i.id"
+        "  AND o.fingerprint = ANY(:fingerprints))) ORDER BY i.resolved_at DESC LIMIT :limit",
+        environment=incident.environment,
+        id=incident.id,
+        subjects=[str(s) for s in incident.subjects],
+        fingerprints=[m.fingerprint for m in incident.members[:50]],
+        limit=limit,
+    )
+    return [
+        Similar(
+            number=f"TOC-{row.number}",
+            record_number=row.record_number or "",
+            title=row.title,
+            cause=row.confirmed_change,
+            resolved_at=row.resolved_at,
+        )
+        for row in found
+    ]

@@ -1,0 +1,77 @@
+"""What is due, and the housekeeping of days: all timers are columns, read on the database's clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import text
+
+from tocsin.domain.policy import Retention
+from tocsin.store.database import Database, rows, run
+from tocsin.store.decisions import environments_due
+
+__all__ = ["Due", "due", "environments_due", "keep_house"]
+
+PARTITIONED = ("messages", "audit", "attempts", "occurrences")
+DAYS_AHEAD = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """Which kinds of work wait now."""
+
+    work: bool
+    attribute: bool
+    deliver: bool
+
+
+def due(database: Database) -> Due:
+    """One cheap look at every queue and timer."""
+    with database.transaction() as connection:
+        row = connection.execute(
+            text(
+                "SELECT EXISTS (SELECT FROM inbox WHERE claimed_until IS NULL OR claimed_until < clock_timestamp())"
+                "  OR EXISTS (SELECT FROM signals)"
+                "  OR EXISTS (SELECT FROM incidents WHERE decide_again_at <= clock_timestamp())"
+                "  OR EXISTS (SELECT FROM alerts WHERE look_again_at <= clock_timestamp()) AS work,"
+                " EXISTS (SELECT FROM incidents WHERE attribute_due_at <= clock_timestamp()) AS attribute,"
+                " EXISTS (SELECT FROM records WHERE next_attempt_at <= clock_timestamp()"
+                "  AND (lease_until IS NULL OR lease_until < clock_timestamp())) AS deliver"
+            )
+        ).one()
+    return Due(work=row.work, attribute=row.attribute, deliver=row.deliver)
+
+
+def keep_house(database: Database, retention: Retention) -> None:
+    """Make the coming days' partitions, drop those past their retention, forget old message ids."""
+    keep_days = {
+        "messages": retention.raw.days,
+        "audit": retention.audit.days,
+        "occurrences": retention.audit.days,
+        "attempts": retention.attempts.days,
+    }
+    for parent in PARTITIONED:
+        with database.transaction() as connection:
+            run(
+                connection,
+                "SELECT tocsin_partition(:parent, day::date) FROM generate_series((now() AT TIME ZONE 'UTC')::date,"
+                " (now() AT TIME ZONE 'UTC')::date + :ahead, '1 day') AS day",
+                parent=parent,
+                ahead=DAYS_AHEAD,
+            )
+            old = rows(
+                connection,
+                "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+                " WHERE i.inhparent = CAST(:parent AS regclass) AND c.relname ~ '_[0-9]{8}$'"
+                "  AND to_date(right(c.relname, 8), 'YYYYMMDD') < (now() AT TIME ZONE 'UTC')::date - :days",
+                parent=parent,
+                days=keep_days[parent] + 1,
+            )
+            for row in old:
+                run(connection, f'DROP TABLE "{row.relname}"')
+    with database.transaction() as connection:
+        run(
+            connection,
+            "DELETE FROM message_ids WHERE seen_at < now() - make_interval(days => :days)",
+            days=retention.raw.days,
+        )

@@ -1,0 +1,74 @@
+"""/api/v1: what the CLI and other programs ask, with a bearer token."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, current_app, request
+
+from tocsin.config.settings import Settings
+from tocsin.store import Database, reading
+
+api = Blueprint("api", __name__, url_prefix="/api/v1")
+
+
+def _database() -> Database:
+    found: Database = current_app.extensions["tocsin.database"]
+    return found
+
+
+def _json(value: object, status: int = 200) -> Response:
+    return Response(orjson.dumps(value, default=str), status=status, mimetype="application/json")
+
+
+@api.before_request
+def _authenticated() -> Response | None:
+    settings: Settings = current_app.extensions["tocsin.settings"]
+    token = settings.api_token.get_secret_value()
+    given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+    if token and hmac.compare_digest(given.encode(), token.encode()):
+        return None
+    words = "send Authorization: Bearer <TOCSIN_API_TOKEN>; `tocsin up` keeps it in <data>/api.token"
+    return _json({"error": "unauthorized", "message": words}, 401)
+
+
+@api.get("/incidents")
+def incidents() -> Response:
+    """Newest first; ?state=open|resolved, ?environment=, ?limit="""
+    found = reading.incident_list(
+        _database(),
+        state=request.args.get("state", ""),
+        environment=request.args.get("environment", ""),
+        limit=request.args.get("limit", 50, type=int),
+    )
+    return _json({"incidents": found})
+
+
+@api.get("/incidents/<display>")
+def incident(display: str) -> Response:
+    """One incident with its records, notes, attempts and audit lines."""
+    digits = display.upper().removeprefix("TOC-")
+    found = reading.incident(_database(), int(digits)) if digits.isdigit() else None
+    if found is None:
+        return _json({"error": "unknown_incident", "message": f"there is no incident {display[:40]}"}, 404)
+    story: dict[str, Any] = reading.incident_story(_database(), found.number)
+    return _json({"incident": found, **story})
+
+
+@api.get("/audit")
+def audit() -> Response:
+    """Audit lines after an id, oldest first: what `tocsin tail` follows."""
+    after = request.args.get("after", -1, type=int)
+    return _json({"audit": reading.audit_after(_database(), after, limit=request.args.get("limit", 200, type=int))})
+
+
+@api.get("/quarantine")
+def quarantine() -> Response:
+    return _json({"quarantine": reading.quarantined(_database())})
+
+
+@api.get("/figures")
+def figures() -> Response:
+    return _json({**reading.figures(_database()), "unaccounted": len(reading.unaccounted(_database()))})

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.decide.builders import NOON, at, catalog, change, incident, state
+from tocsin.decide.attribute import attribute
+from tocsin.decide.group import Groups, Seen, same_cause, seen_of, tokens_of
+from tocsin.domain.alert import Symptom
+from tocsin.domain.subject import Subject
+
+WORLD = catalog(
+    {
+        "service:web": ["service:checkout"],
+        "service:checkout": ["service:payments"],
+        "service:payments": ["service:ledger"],
+        "model:churn": ["feature:orders_7d"],
+        "model:demand": ["feature:basket"],
+        "feature:orders_7d": ["dataset:orders"],
+        "feature:basket": ["dataset:orders"],
+        "service:search": ["service:index"],
+        "service:mail": [],
+        "model:fraud": ["feature:ip_risk"],
+    }
+)
+FIRST, SECOND = UUID(int=1), UUID(int=2)
+
+
+def seen(subject: str, minute: float = 0, name: str = "HighErrorRate", resource: str = "") -> Seen:
+    return Seen(
+        fingerprint=f"{subject}/{name}",
+        subject=Subject(subject),
+        name=name,
+        symptom=Symptom.ERRORS,
+        at=at(minute),
+        tokens=tokens_of(f"{name} {resource}"),
+    )
+
+
+def groups(*members: Seen, others: Sequence[Seen] = ()) -> Groups:
+    both = [(FIRST, members, NOON), (SECOND, others, NOON)]
+    return Groups(WORLD, [group for group in both if group[1]])
+
+
+def joined(found: Groups, alert: Seen) -> UUID | None:
+    return found.place(alert).incident_id
+
+
+def test_the_first_alert_opens_an_incident() -> None:
+    placed = groups().place(seen("service:checkout"))
+    assert placed.incident_id is None
+    assert placed.because == "nothing open has to do with service:checkout"
+
+
+def test_an_alert_joins_what_it_rests_on() -> None:
+    placed = groups(seen("service:payments")).place(seen("service:checkout", 3, name="SlowAnswers"))
+    assert placed.incident_id == FIRST
+    assert placed.because.startswith("a fault of service:payments would explain service:checkout")
+
+
+def test_siblings_of_one_upstream_join() -> None:
+    assert joined(groups(seen("model:churn", name="drift")), seen("model:demand", 4, name="drift")) == FIRST
+
+
+def test_unrelated_subjects_do_not_join_however_rare_and_alike() -> None:
+    found = groups(seen("service:payments"))
+    for other in ("service:mail", "service:search", "model:fraud"):
+        assert found.place(seen(other), rate_per_day=0.001).incident_id is None
+
+
+def test_the_same_alert_on_the_same_subject_joins_at_once_even_hours_later() -> None:
+    placed = groups(seen("service:checkout")).place(seen("service:checkout", 300, resource="pod-7"))
+    assert (placed.incident_id, placed.because) == (FIRST, "HighErrorRate on service:checkout is already part of it")
+
+
+def test_an_alert_an_hour_later_is_another_incident() -> None:
+    assert joined(groups(seen("service:payments")), seen("service:checkout", 62)) is None
+
+
+def test_a_frequent_alert_needs_more_than_being_near() -> None:
+    found = groups(seen("service:payments"))
+    late = seen("service:checkout", 15)
+    assert found.place(late).incident_id == FIRST
+    assert found.place(late, rate_per_day=200).incident_id is None
+
+
+def test_a_drift_alert_hours_later_joins_by_its_onset() -> None:
+    found = groups(seen("dataset:orders", name="late"), seen("feature:orders_7d", 2, name="nulls"))
+    drift = state("model:churn", started=185, name="drift")
+    assert found.place(seen_of(drift)).incident_id is None
+    assert found.place(seen_of(drift, onset_at=at(5))).incident_id == FIRST
+
+
+def test_ml_subjects_are_given_more_time() -> None:
+    assert joined(groups(seen("dataset:orders")), seen("model:churn", 50, name="drift")) is None
+    rare = groups(seen("dataset:orders")).place(seen("model:churn", 50, name="drift"), rate_per_day=0.02)
+    assert rare.incident_id == FIRST
+    assert groups(seen("service:payments")).place(seen("service:web", 50, name="Slow"), rate_per_day=0.02).incident_id is None
+
+
+def test_an_unknown_subject_joins_only_itself_or_the_same_words_nearby() -> None:
+    found = groups(seen("host:n1", name="DiskFull", resource="sda"))
+    assert joined(found, seen("host:n1", 5, name="HighLoad")) == FIRST
+    assert joined(found, seen("host:n2", 4, name="DiskFull", resource="sda")) == FIRST
+    assert joined(found, seen("host:n2", 6, name="DiskFull", resource="sda")) is None
+    assert joined(found, seen("host:n2", 1, name="DiskFull", resource="root")) is None
+    assert joined(found, seen("service:checkout", 1, name="DiskFull", resource="sda")) is None
+
+
+def test_of_equal_groups_the_older_wins() -> None:
+    assert joined(groups(seen("service:web"), others=[seen("service:web")]), seen("service:web", 1, "Slow")) == FIRST
+    later = groups(seen("service:web", 0), others=[seen("service:web", -0.5), seen("service:web", 0)])
+    assert joined(later, seen("service:web", 1, "Slow")) == SECOND
+
+
+def test_an_alert_that_joined_draws_the_next_one() -> None:
+    found = groups(seen("service:ledger"))
+    far = seen("service:checkout", 40, name="Slow")
+    assert joined(found, far) is None
+    found.add(FIRST, seen("service:payments", 30))
+    assert joined(found, far) == FIRST
+
+
+def test_at_most_two_hundred_groups_are_compared_and_the_one_that_grew_longest_ago_goes() -> None:
+    found = Groups(WORLD)
+    found.add(UUID(int=1000), seen("service:payments", -10, name="Old"))
+    for i in range(200):
+        found.add(UUID(int=i), seen("service:mail", i / 100, name=f"a{i}"))
+    assert joined(found, seen("service:checkout", -9)) is None
+    assert joined(found, seen("service:mail", 2, name="a0")) == UUID(int=0)
+
+
+def test_tokens_mask_numbers_and_ids() -> None:
+    assert tokens_of("HighErrorRate checkout-7d9f8b6c5-x2k9p") == {"high", "error", "rate", "checkout", "#"}
+    assert tokens_of("PSI_over_0.2") == {"psi", "over", "#"}
+
+
+@given(st.permutations([("service:web", 0), ("service:checkout", 1), ("service:payments", 2), ("service:ledger", 4)]))
+def test_a_cascade_is_one_incident_in_any_order(cascade: list[tuple[str, float]]) -> None:
+    found = Groups(WORLD)
+    ids = set()
+    for i, (subject, minute) in enumerate(cascade):
+        alert = seen(subject, minute)
+        incident_id = joined(found, alert) or UUID(int=i + 1)
+        found.add(incident_id, alert)
+        ids.add(incident_id)
+    assert ids == {FIRST}
+
+
+def test_incidents_with_the_same_likely_cause_are_one() -> None:
+    deploy = change("d", "service:payments", -4)
+    one = attribute(incident(state("service:payments")), [deploy], WORLD, now=at(5))
+    other = attribute(incident(state("service:payments", started=1)), [deploy], WORLD, now=at(5))
+    assert same_cause(one, other)
+    unsure = replace(other, suspects=(replace(other.suspects[0], probability=0.7),))
+    assert not same_cause(one, unsure)
+    assert not same_cause(one, attribute(incident(state("service:mail")), [], WORLD, now=at(5)))

@@ -1,0 +1,141 @@
+"""A message is durable before it is answered: in the database, or in the spool while that is away."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import uuid_utils.compat
+from sqlalchemy.engine import make_url
+
+from tocsin.domain.errors import BadSetting, Unavailable
+from tocsin.store import Database, inbox
+from tocsin.store.arrivals import Arrival, Spool, Writer
+from tocsin.store.sealed import Seal
+
+KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+OTHER_KEY = "HwECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+AT = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+def arrival(body: bytes = b"{}", seal: Seal | None = None) -> Arrival:
+    return Arrival(
+        id=uuid_utils.compat.uuid7(),
+        received_at=AT,
+        hook="am",
+        source="alertmanager",
+        environment="production",
+        headers={"user-agent": "x"},
+        query={},
+        body=(seal or Seal([KEY])).seal(body),
+    )
+
+
+@pytest.fixture
+def store(database: str) -> Iterator[Database]:
+    opened = Database(database)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def writer(database: str) -> Iterator[Writer]:
+    with closing(Writer(database)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    with closing(Spool(tmp_path)) as opened:
+        yield opened
+
+
+def away(url: str) -> str:
+    """The address of a server that is not there."""
+    return make_url(url).update_query_dict({"host": "/tmp/nowhere"}).render_as_string(hide_password=False)
+
+
+def test_a_written_message_is_claimed_once_with_its_body(store: Database, writer: Writer) -> None:
+    seal = Seal([KEY])
+    sent = arrival(b'{"alerts": []}', seal)
+    writer.write(sent)
+    [claimed] = inbox.claim(store, seal)
+    assert (claimed.message.id, claimed.message.body, claimed.claims) == (sent.id, b'{"alerts": []}', 1)
+    assert inbox.claim(store, seal) == []
+
+
+def test_the_same_receipt_twice_is_one_message(store: Database, writer: Writer) -> None:
+    seal = Seal([KEY])
+    sent = arrival(seal=seal)
+    writer.write(sent)
+    writer.write(sent)
+    assert len(inbox.claim(store, seal)) == 1
+
+
+def test_a_database_that_is_away_is_told_at_once_and_found_again(database: str, writer: Writer) -> None:
+    with closing(Writer(away(database))) as lost:
+        with pytest.raises(Unavailable):
+            lost.write(arrival())
+        assert lost.away
+        assert not lost.probe()
+    assert writer.probe()
+
+
+def test_spooled_messages_reach_the_database_once_also_those_of_a_dead_process(
+    store: Database, writer: Writer, spool: Spool, tmp_path: Path
+) -> None:
+    seal = Seal([KEY])
+    lost = arrival(b"of the dead", seal)
+    with closing(Spool(tmp_path)) as dead:  # closing drops the file's lock, as a killed process's death would
+        dead.append(lost)
+    kept = arrival(b"of the living", seal)
+    spool.append(kept)
+    assert spool.pending
+    assert spool.drain(writer) == 2
+    assert not spool.pending
+    assert spool.drain(writer) == 0
+    assert {c.message.id for c in inbox.claim(store, seal)} == {lost.id, kept.id}
+
+
+def test_a_line_torn_by_a_crash_is_left_out_and_the_rest_is_kept(
+    store: Database, writer: Writer, spool: Spool, tmp_path: Path
+) -> None:
+    seal = Seal([KEY])
+    whole = arrival(seal=seal)
+    spool.append(whole)
+    [path] = tmp_path.glob("*.spool")
+    with path.open("ab") as file:
+        file.write(b'{"id": "torn')
+    spool.close()
+    with closing(Spool(tmp_path)) as following:
+        assert following.drain(writer) == 1
+    assert [c.message.id for c in inbox.claim(store, seal)] == [whole.id]
+
+
+def test_while_the_database_is_away_a_drain_loses_nothing(database: str, writer: Writer, spool: Spool) -> None:
+    spool.append(arrival())
+    with closing(Writer(away(database))) as lost, pytest.raises(Unavailable):
+        spool.drain(lost)
+    assert spool.pending
+    assert spool.drain(writer) == 1
+
+
+def test_an_older_key_still_opens_and_a_missing_one_says_which_setting() -> None:
+    sealed = Seal([OTHER_KEY]).seal(b"secret")
+    assert Seal([KEY, OTHER_KEY]).open(sealed) == b"secret"
+    assert b"secret" not in sealed
+    with pytest.raises(BadSetting, match="TOCSIN_DATA_KEYS_OLD"):
+        Seal([KEY]).open(sealed)
+
+
+def test_a_batch_whose_reader_died_comes_back_smaller_and_poison_ends_alone(store: Database, writer: Writer) -> None:
+    seal = Seal([KEY])
+    for _ in range(30):
+        writer.write(arrival(seal=seal))
+    sizes = []
+    for _ in range(3):
+        sizes.append(len(inbox.claim(store, seal)))
+        with store.transaction() as connection:
+            inbox.run(connection, "UPDATE inbox SET claimed_until = now() - interval '1 s' WHERE claims > 0")
+    assert sizes == [30, 14, 1]
