@@ -8,13 +8,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import pytest
 
 from tocsin.cli.embedded.privilege import Account, account_for_servers
 
@@ -56,35 +55,40 @@ class OrdinaryUser:
 
     account: Account
     python: str
+    environment: Mapping[str, str]
 
     def popen(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start that Python with our packages and these arguments; its standard output is a pipe."""
+        """Start that Python with these arguments; its standard output is a pipe."""
         return subprocess.Popen(
             [self.python, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             cwd="/",
-            env=_packages(),
+            env=self.environment,
             user=self.account.user_id,
             group=self.account.group_id,
             extra_groups=[],
         )
 
 
-def ordinary_user() -> OrdinaryUser:
-    """Skips the test when no Python of our version is open to others (root's own often is not)."""
+@contextmanager
+def an_ordinary_user() -> Iterator[OrdinaryUser]:
+    """The unprivileged user, with this Python, or a copy of it where root's own is closed to others."""
     account = account_for_servers()
     assert account is not None
-    probe = "import sys, tocsin.cli, psycopg; print(sys.version_info[:2])"
-    for python in (sys.executable, "/usr/bin/python3"):
-        user = OrdinaryUser(account, python)
-        with suppress(PermissionError), user.popen("-c", probe) as asked:
-            assert asked.stdout is not None
-            if asked.stdout.read().strip() == str(sys.version_info[:2]):
-                return user
-    pytest.skip("no Python of this version is open to other users")
-
-
-def _packages() -> dict[str, str]:
-    return {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    packages = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    if account.runs([sys.executable, "-c", "import tocsin"]):
+        yield OrdinaryUser(account, sys.executable, packages)
+        return
+    with open_place() as place:
+        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        base = Path(sys.base_prefix)
+        (place / "lib").mkdir(mode=0o755)
+        for library in base.glob("lib/libpython*"):
+            shutil.copy(library, place / "lib")
+        left_out = shutil.ignore_patterns("site-packages", "test", "config-*", "idlelib", "tkinter", "ensurepip")
+        shutil.copytree(base / "lib" / version, place / "lib" / version, ignore=left_out)
+        shutil.copy(base / "bin" / version, place / version)
+        copied = {"PYTHONHOME": str(place), "LD_LIBRARY_PATH": str(place / "lib")}
+        yield OrdinaryUser(account, str(place / version), packages | copied)

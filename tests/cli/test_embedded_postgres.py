@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.cli.processes import appears, gone, open_place, ordinary_user, private_place
+from tests.cli.processes import appears, gone, open_place, an_ordinary_user, private_place
 from tocsin.cli.embedded.binaries import postgres_install
 from tocsin.cli.embedded.postgres import POINTER, EmbeddedPostgres
 from tocsin.cli.embedded.privilege import Account, account_for_servers
@@ -196,9 +196,9 @@ def test_programs_that_the_database_user_cannot_reach_are_copied_once(monkeypatc
 
 @as_root
 def test_an_ordinary_user_owns_the_cluster(place: Path) -> None:
-    user = ordinary_user()
-    os.chown(place, user.account.user_id, user.account.group_id)
-    with user.popen("-c", HOLDER, str(place / "postgres")) as held:
+    with an_ordinary_user() as user:
+      os.chown(place, user.account.user_id, user.account.group_id)
+      with user.popen("-c", HOLDER, str(place / "postgres")) as held:
         assert held.stdout is not None
         url = held.stdout.readline().strip()
         assert ask(url, "SELECT 1") == 1

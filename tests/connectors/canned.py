@@ -61,8 +61,7 @@ class _Handler(BaseHTTPRequestHandler):
     def respond(self, content: bytes) -> None:
         self.send_response(self.script.status)
         self.send_header("Content-Type", self.script.content_type)
-        self.send_header("Content-Length", str(len(content)))
-        for name, value in self.script.headers.items():
+        for name, value in {"Content-Length": str(len(content)), **self.script.headers}.items():
             self.send_header(name, value)
         self.end_headers()
         piece = 1 if self.script.drip_s else len(content)

@@ -24,7 +24,7 @@ from tocsin.domain.errors import BadMapping
 from tocsin.domain.record import Outcome, Reason, Task, Wanted
 
 HERE = Path(__file__).parent
-SECRET = "a-32-character-key-nobody-may-see"
+SECRET = "keyOf32SignsThatNobodyMaySee0123"
 OVER_HTTP = tuple(kind for kind in names() if issubclass(find(kind).Config, Connection))
 _WANTED = TypeAdapter(Wanted)
 

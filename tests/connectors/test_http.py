@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from email.utils import format_datetime
 
@@ -90,9 +91,17 @@ def test_a_blip_is_tried_again_at_once_when_a_repeat_is_harmless() -> None:
 
 
 def test_a_slow_drip_ends_at_the_deadline() -> None:
-    with canned(body=b"x" * 100, drip_s=0.05) as vendor:
+    with canned(body=b"x" * 40, drip_s=0.05) as vendor:
+        began_s = time.monotonic()
         failure = failed(http(deadline_s=0.5).call("GET", vendor.url, idempotent=True))
+        assert time.monotonic() - began_s < 1.5
     assert failure.reason == Reason.TIMEOUT
+
+
+def test_half_an_answer_after_a_create_is_ambiguous() -> None:
+    with canned(status=201, body=b'{"result": {}}', headers={"Content-Length": "900"}) as vendor:
+        failure = failed(http().call("POST", vendor.url, idempotent=False, json={}))
+    assert (failure.result, failure.reason) == ("ambiguous", Reason.TIMEOUT)
 
 
 def test_past_the_deadline_nothing_is_sent() -> None:

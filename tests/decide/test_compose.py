@@ -213,6 +213,8 @@ def test_the_policys_own_patterns_apply_too() -> None:
         ("cpu_percent", Symptom.SATURATION, {"observed": 99.7}, "cpu 99.7 %"),
         ("", Symptom.COST, {"observed": 12.0}, "over cost 12"),
         ("psi", Symptom.FEATURE_DRIFT, {}, "values shifted"),
+        ("age_seconds", Symptom.FRESHNESS, {"observed": float("-inf")}, "-inf stale"),
+        ("p99_ms", Symptom.LATENCY, {"observed": float("nan")}, "p99 nan"),
     ],
 )
 def test_numbers_carry_their_unit(metric: str, symptom: Symptom, values: dict[str, float], expected: str) -> None:

@@ -98,6 +98,12 @@ def test_redacting_twice_is_redacting_once(text: str) -> None:
         assert redactor.text(once) == once
 
 
+@given(st.lists(st.one_of(PIECES, st.text("aA4 kK", max_size=6)), max_size=5).map("".join))
+def test_the_fast_path_misses_nothing(text: str) -> None:
+    never_matches = Redactor(Redaction(patterns={"slow": "(?!)"}))
+    assert PLAIN.text(text) == never_matches.text(text)
+
+
 JSON = st.recursive(
     st.one_of(PIECES, st.integers(), st.none()),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(PIECES, inner, max_size=3)),

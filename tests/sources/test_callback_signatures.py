@@ -6,6 +6,7 @@ import hmac
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import orjson
 import pytest
 
 from tests.sources.reading import hook_of, message_of
@@ -97,3 +98,22 @@ def test_an_old_signature_of_servicenow_is_refused(away: timedelta) -> None:
 def test_a_signature_without_a_time_is_refused() -> None:
     message = sent("servicenow", {"X-Tocsin-Signature": "sha256=" + digest(b"." + BODY)})
     assert verdict("servicenow", message) == "refused"
+
+
+def test_openlineages_api_key_names_the_hook_and_verifies() -> None:
+    source = find("openlineage")
+    message = sent("openlineage", {"Authorization": f"Bearer {SECRET}"})
+    assert source.route_secret is not None
+    assert source.route_secret(message) == SECRET
+    assert source.route_secret(sent("openlineage", {"Authorization": "Basic eDp5"})) == ""
+    assert verdict("openlineage", message) == "verified"
+
+
+def test_our_own_account_is_known_as_an_integration() -> None:
+    agent = {"id": "PBOT", "summary": "Tocsin", "type": "user_reference"}
+    event = {"id": "e", "event_type": "incident.resolved", "occurred_at": "2026-11-21T10:00:00Z", "agent": agent}
+    body = orjson.dumps({"event": event | {"data": {"id": "Q1", "type": "incident"}}})
+    for own, kind in ((None, "user"), ("PBOT", "integration"), ("Tocsin", "integration")):
+        hook = hook_of("pagerduty", defaults={"own_account": own} if own else {})
+        found = find("pagerduty").normalize(message_of(body, hook, NOW), hook)
+        assert found.record_updates[0].actor_kind == kind

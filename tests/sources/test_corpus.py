@@ -18,6 +18,14 @@ from tocsin.domain.message import Normalized
 from tocsin.sources import find, names
 
 FOLDERS: dict[str, str] = {
+    "airflow_callback": "airflow",
+    "evidently": "evidently",
+    "github": "github",
+    "great_expectations": "great_expectations",
+    "jira": "jira",
+    "mlflow": "mlflow",
+    "openlineage": "openlineage",
+    "pagerduty": "pagerduty",
     "airflow_via_alertmanager": "alertmanager",
     "alertmanager": "alertmanager",
     "grafana": "grafana",
@@ -26,6 +34,13 @@ FOLDERS: dict[str, str] = {
 """Folder of the corpus → source."""
 
 REFUSED = {
+    "openlineage/dbt_dbt_": "'{{ is_datetime",
+    "openlineage/event_no_run_id.json": "run.runId: Field required",
+    "pagerduty/alerta_pagerduty_alert.json": "a webhook of version 1 or 2",
+    "pagerduty/zulip_auto_resolved.json": "a webhook of version 1 or 2",
+    "pagerduty/zulip_mp_fail.json": "a webhook of version 1 or 2",
+    "pagerduty/zulip_resolve_v2.json": "a webhook of version 1 or 2",
+    "pagerduty/zulip_trigger_v2.json": "a webhook of version 1 or 2",
     "alertmanager/keep_HighCPUUsage.json": "alerts: expected the list",
     "alertmanager/keep_MQFull_Message_queue_is_full_.json": "alerts: expected the list",
     "alertmanager/keep_MQThirdFull_Message_queue_is_over_33_.json": "alerts: expected the list",
@@ -62,20 +77,21 @@ def read(path: str) -> Normalized:
 
 def headers_of(path: str) -> dict[str, str]:
     """Headers that the corpus does not keep but the source needs, such as the event's type."""
+    folder, _, name = path.partition("/")
+    if folder == "github":
+        return {"X-GitHub-Event": name.removeprefix("ghes34__").partition("__")[0]}
     return {}
 
 
 @needs_corpus
 @pytest.mark.parametrize("path", rows())
 def test_a_real_body_is_read_or_refused_for_a_reason(path: str) -> None:
-    expected = next((reason for start, reason in REFUSED.items() if path.startswith(start)), None)
-    try:
-        said = read(path)
-    except BadPayload as error:
-        assert expected, f"refused: {error}"
-        assert str(error).startswith(expected)
+    reason = next((reason for start, reason in REFUSED.items() if path.startswith(start)), None)
+    if reason:
+        with pytest.raises(BadPayload, match=f"^{reason}"):
+            read(path)
         return
-    assert expected is None
+    said = read(path)
     assert said.ignored or said.alerts or said.changes or said.record_updates
     moments = [t for a in said.alerts for t in (a.starts_at, a.ends_at) if t] + [c.occurred_at for c in said.changes]
     assert all(t.utcoffset() == NOW.utcoffset() for t in moments)

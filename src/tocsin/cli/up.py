@@ -25,6 +25,7 @@ from tocsin.cli.embedded.redis import STOP as REDIS_STOP
 from tocsin.cli.embedded.redis import EmbeddedRedis
 from tocsin.cli.embedded.running import DEFAULT_DATA, LOCK, announce, withdraw
 from tocsin.cli.embedded.supervisor import Part, Supervisor, command_part
+from tocsin.cli.web import METRICS, fresh_metrics, serving
 from tocsin.domain.errors import BadSetting
 
 SECTION = "run it"
@@ -92,11 +93,12 @@ def _run(plan: Plan, stack: ExitStack, *, browser: bool) -> None:
     migrate(settings["TOCSIN_DATABASE_URL"])
     follower = _follower(plan.mappings)
     follower.look(now=time.monotonic())
-    for part in parts_of(plan, os.environ):
+    supervisor.add(web_part(plan, os.environ))
+    _tend_until_ready(plan, supervisor)  # alone it is ready sooner, and what arrives is kept
+    for part in work_parts(plan, os.environ):
         supervisor.add(part)
     announce(plan.data, settings)
     stack.callback(withdraw, plan.data)
-    _tend_until_ready(plan, supervisor)
     _banner(plan)
     if browser:
         click.launch(plan.bind.url)
@@ -106,19 +108,25 @@ def _run(plan: Plan, stack: ExitStack, *, browser: bool) -> None:
         time.sleep(TEND_EVERY_S)
 
 
-def parts_of(plan: Plan, environment: Mapping[str, str]) -> list[Part]:
-    """Our own processes: the same commands that servers run."""
-    tocsin = (sys.executable, "-m", "tocsin.cli")
-    bind = f"[{plan.bind.host}]" if ":" in plan.bind.host else plan.bind.host
-    web = (*tocsin, "web", "--bind", f"{bind}:{plan.bind.port}", "--workers", str(plan.workers))
-    worker = (*tocsin, "worker", "--concurrency", str(plan.workers))
-    attribute = (*tocsin, "worker", "--attribute", "--concurrency", "1")
+def web_part(plan: Plan, environment: Mapping[str, str]) -> Part:
+    """What takes in messages."""
+    return command_part("web", serving(plan.bind, plan.workers), environment=environment, show=show, tier=WEB_TIER)
+
+
+def work_parts(plan: Plan, environment: Mapping[str, str]) -> list[Part]:
+    """What does the work behind it: the same commands that servers run."""
+    commands = {
+        "worker": ("worker", "--concurrency", str(plan.workers)),
+        "attribute": ("worker", "--attribute", "--concurrency", "1"),
+        "beat": ("beat",),
+    }
     return [
-        command_part("web", web, environment=environment, show=show, tier=WEB_TIER),
-        command_part("worker", worker, environment=environment, show=show, tier=WORK_TIER, stop=WORK_STOP),
-        command_part("attribute", attribute, environment=environment, show=show, tier=WORK_TIER, stop=WORK_STOP),
-        command_part("beat", (*tocsin, "beat"), environment=environment, show=show, tier=WORK_TIER),
-    ]
+        command_part(
+            name, (sys.executable, "-m", "tocsin.cli", *words), environment=environment, show=show, tier=WORK_TIER,
+            stop=WORK_STOP,
+        )
+        for name, words in commands.items()
+    ]  # fmt: skip
 
 
 def _refuse_bad_mappings(directory: Path) -> None:
@@ -155,10 +163,7 @@ def _start_servers(plan: Plan, supervisor: Supervisor, stack: ExitStack) -> dict
     stack.callback(_stop, supervisor)
     supervisor.add(Part("postgres", postgres.launch, POSTGRES_TIER, POSTGRES_STOP), running=postgres.process)
     supervisor.add(Part("redis", redis.launch, REDIS_TIER, REDIS_STOP), running=redis.process)
-    for directory in ("spool", "metrics"):
-        (data / directory).mkdir(mode=0o700, exist_ok=True)
-    for old in (data / "metrics").glob("*.db"):  # one file a process; the processes are gone
-        old.unlink()
+    (data / "spool").mkdir(mode=0o700, exist_ok=True)
     return {
         "TOCSIN_DATABASE_URL": database_url,
         "TOCSIN_REDIS_URL": redis_url,
@@ -168,7 +173,7 @@ def _start_servers(plan: Plan, supervisor: Supervisor, stack: ExitStack) -> dict
         "TOCSIN_SPOOL_DIR": str(data / "spool"),
         "TOCSIN_PUBLIC_URL": chosen(os.environ, "TOCSIN_PUBLIC_URL", plan.bind.url),
         "TOCSIN_DATA_DIR": str(data),
-        "PROMETHEUS_MULTIPROC_DIR": str(data / "metrics"),
+        METRICS: str(fresh_metrics(data / "metrics")),
     }
 
 

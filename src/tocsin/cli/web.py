@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
+from pathlib import Path
 
 import click
 
-from tocsin.cli.embedded.address import address
+from tocsin.cli.embedded.address import Address, address
 
 SECTION = "run it"
+METRICS = "PROMETHEUS_MULTIPROC_DIR"  # https://prometheus.github.io/client_python/multiprocess/
 BLOCKING_THREADS = 4  # a worker process; measured: 8,878 requests/s on 2 cores
 KILL_AFTER_S = 2  # a request takes milliseconds; what is left after this long hangs
 
@@ -23,13 +24,26 @@ def web(bind: str, workers: int) -> None:
     listen = address(bind)
     from tocsin.config.settings import Settings
 
-    Settings().require("database_url", "data_key")  # a wrong setting is said here once, not by every process
+    settings = Settings().require("database_url", "data_key")  # said here once, not by every process
     listen.refuse_taken()
-    # The processes' metrics meet in files; https://prometheus.github.io/client_python/multiprocess/
-    os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="tocsin-metrics-"))
-    command = [
+    if METRICS not in os.environ:
+        os.environ[METRICS] = str(fresh_metrics(settings.data_dir / "metrics" / str(listen.port)))
+    command = serving(listen, workers)
+    os.execv(command[0], command)  # noqa: S606  signals go straight to granian
+
+
+def serving(listen: Address, workers: int) -> list[str]:
+    """The command that serves the hooks, console and API with granian."""
+    return [
         sys.executable, "-m", "granian", "--interface", "wsgi", "--host", listen.host, "--port", str(listen.port),
         "--workers", str(workers), "--blocking-threads", str(BLOCKING_THREADS), "--respawn-failed-workers",
         "--workers-kill-timeout", str(KILL_AFTER_S), "--no-ws", "--log-level", "warning", "tocsin.web:app",
     ]  # fmt: skip
-    os.execv(sys.executable, command)  # signals go straight to granian  # noqa: S606
+
+
+def fresh_metrics(directory: Path) -> Path:
+    """Where processes' metrics meet, emptied: one file a process, and those processes are gone."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for old in directory.glob("*.db"):
+        old.unlink()
+    return directory

@@ -14,16 +14,19 @@ SECTION = "run it"
 @click.option("--concurrency", type=click.IntRange(1, 64), default=2, show_default=True, help="Processes.")
 def worker(attribute: bool, concurrency: int) -> None:
     """Understand, decide and deliver (needs TOCSIN_DATABASE_URL, TOCSIN_REDIS_URL)."""
-    from celery.exceptions import SecurityError  # noqa: F401
+    from celery.exceptions import SecurityWarning
 
     from tocsin.config.settings import Settings
 
     settings = Settings().require("database_url", "redis_url", "data_key")
     from tocsin.worker import ATTRIBUTE_QUEUE, QUEUE, app, broker_url
 
+    if attribute:
+        import tocsin.decide.attribute  # noqa: F401 numpy and scipy load before the first page waits for them
+
     app.conf.update(broker_url=broker_url(settings.redis_url))  # which may come from a file
     queue = ATTRIBUTE_QUEUE if attribute else QUEUE
     arguments = [f"--queues={queue}", f"--hostname={queue}@%h", f"--concurrency={concurrency}"]
     # Celery warns root because of pickled messages; we accept JSON only.
-    warnings.filterwarnings("ignore", message="You're running the worker with superuser", category=SecurityWarning)
+    warnings.filterwarnings("ignore", message=r"\s*You're running the worker with superuser", category=SecurityWarning)
     app.worker_main(["--quiet", "worker", *arguments, "--without-gossip", "--without-mingle", "--loglevel=WARNING"])

@@ -306,7 +306,15 @@ def _destinations(mappings: Mappings, places: _Places) -> Found:
             remedy = did_you_mean(destination.kind, connectors.names())
             yield places.finding(destination.origin, ("connectors", name, "kind"), message, remedy)
             continue
-        yield from _options(destination, config, places)
+        for finding in _options(destination, config, places):
+            if not _for_want_of_a_secret(finding, name, mappings.missing_secrets):
+                yield finding
+
+
+def _for_want_of_a_secret(finding: Finding, name: str, missing: tuple[Finding, ...]) -> bool:
+    """What is said of the whole destination, or of the very field, while a secret of it is not there."""
+    fields = {m.field for m in missing if m.field.startswith(f"connectors.{name}.")}
+    return bool(fields) and finding.field in fields | {f"connectors.{name}"}
 
 
 def _options(destination: Destination, config: type[BaseModel], places: _Places) -> Found:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tocsin.domain.errors import BadMapping
+
+FOLDER = "secrets"
+"""Of a mappings directory, for secrets that Tocsin makes; never read as mappings, never kept in a version."""
 MAX_SECRET_BYTES = 65_536
 ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
@@ -60,3 +65,29 @@ def resolve(ref: EnvSecret | FileSecret, *, env: Mapping[str, str], root: Path) 
     if not value or len(value) > MAX_SECRET_BYTES:
         raise NoSecret(f"the secret file {ref.file} is empty or larger than {MAX_SECRET_BYTES:,} bytes")
     return value
+
+
+def make(root: Path, name: str) -> str:
+    """A new random secret, kept in secrets/<name> below `root` with mode 0600; git is told to leave it alone.
+
+    One that is there already stays and is answered. Raises BadMapping when the file cannot be written."""
+    folder = root / FOLDER
+    path = folder / name
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _ignored(root)
+        if path.exists():
+            return resolve(FileSecret(file=f"{FOLDER}/{name}"), env={}, root=root)
+        value = secrets.token_urlsafe(32)
+        path.touch(mode=0o600)
+        path.write_text(f"{value}\n", encoding="utf-8")
+    except (OSError, NoSecret) as error:
+        raise BadMapping([f"{path}: cannot be written ({error}); check the directory's permissions"]) from None
+    return value
+
+
+def _ignored(root: Path) -> None:
+    ignore = root / ".gitignore"
+    lines = ignore.read_text(encoding="utf-8").splitlines() if ignore.exists() else []
+    if f"{FOLDER}/" not in lines:
+        ignore.write_text("\n".join([*lines, f"{FOLDER}/"]) + "\n", encoding="utf-8")

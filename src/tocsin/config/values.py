@@ -163,10 +163,7 @@ def destinations(found: Gathered, secrets: Secrets) -> dict[str, Destination]:
             name=name,
             kind=placed.value.kind,
             mode=placed.value.mode,
-            options={
-                key: _unlocked(value, placed, secrets, (key,))
-                for key, value in (placed.value.model_extra or {}).items()
-            },
+            options=_options(placed, secrets),
             max_new_per_hour=placed.value.max_new_per_hour,
             origin=placed.where,
         )

@@ -153,7 +153,7 @@ class Http:
 
         `json` becomes the body, or `data` as a form. `idempotent` says that a repeat after a lost answer is harmless.
         """
-        sent = {"Accept": "application/json", "User-Agent": "Tocsin", **(headers or {})}
+        sent = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "Tocsin", **(headers or {})}
         body: bytes | Mapping[str, str] | None = data
         if json is not None:
             sent.setdefault("Content-Type", "application/json")
@@ -210,7 +210,7 @@ class Http:
     def _read(self, answer: requests.Response) -> bytes:
         """The body, at most 1 MB of it; reading stops at the deadline."""
         body = bytearray()
-        for chunk in answer.iter_content(16_384):
+        while chunk := answer.raw.read1(16_384, decode_content=True):  # what has come, without waiting for more
             body += chunk
             if time.monotonic() > self._ends_at_s:
                 raise requests.ReadTimeout("the answer dripped past the deadline")

@@ -72,12 +72,10 @@ def render(config: Config, wanted: Wanted) -> Mapping[str, object]:
         "class": wanted.category,
         "custom_details": _details(wanted),
     }
-    return {
-        **event,
-        "payload": {name: value for name, value in payload.items() if value},
-        "links": [{"href": url, "text": text} for text, url in wanted.links[:MAX_LINKS]],
-        "client": PRODUCT,
-    }
+    event |= {"payload": {name: value for name, value in payload.items() if value}, "client": PRODUCT}
+    if wanted.links:
+        event["links"] = [{"href": url, "text": one_line(text, MAX_SUMMARY)} for text, url in wanted.links[:MAX_LINKS]]
+    return event
 
 
 def _details(wanted: Wanted) -> dict[str, object]:
@@ -212,7 +210,7 @@ class _Page:
             answer = again
         if answer.result == "retry" and answer.reason in _LOST:
             answer = replace(answer, result="ambiguous")  # it may have paged: a later resolve must still go out
-        return answer.outcome(self.confirmation())
+        return answer.outcome(self.confirmation() if self.known else None)
 
     def _post(self, event: Mapping[str, object]) -> Reply | Failure:
         body = {**event, "routing_key": self.routing_key}
@@ -240,7 +238,7 @@ class _Page:
             return
         rows = [row for row in _rows(answer.body, "incidents") if row.get("incident_key") == key]
         if rows:
-            row = rows[0]
+            row = next((one for one in rows if one.get("status") != "resolved"), rows[0])
             self.incident = _Incident(
                 id=str(row.get("id", "")),
                 number=str(row.get("incident_number", "")),

@@ -111,26 +111,22 @@ def attribute(
     masses = np.array([own[group[0]] if len(group) == 1 else _mass(group, own, candidates) for group in groups])
     temper = TEMPER if experience.confirmed < ENOUGH_FEEDBACK else 1.0
     background = (math.log(background_per_day / 1440), pattern.anywhere)
-    tempered = np.append(masses, sum(background)) / temper
-    weights = np.exp(tempered - tempered.max()) + 1e-300
-    shares = weights / weights.sum()
+    shares = _shares(np.append(masses, sum(background)) / temper)
     order = np.argsort(-shares[:-1], kind="stable").tolist()
-    suspects = tuple(
-        suspect(
-            Scored(
-                change=candidates[heads[g]],
-                members=tuple(candidates[i] for i in groups[g]),
-                probability=float(shares[g]),
-                own_share=float(np.exp(own[heads[g]] - masses[g])),
-                risk=_risk(candidates[heads[g]], experience),
-                terms=_log_odds(
-                    logs[:, heads[g]], masses[g], background, temper=temper, share=shares[g], no_change=shares[-1]
-                ),
+    scored = (
+        Scored(
+            change=candidates[heads[g]],
+            members=tuple(candidates[i] for i in groups[g]),
+            probability=float(shares[g]),
+            own_share=float(np.exp(own[heads[g]] - masses[g])),
+            risk=_risk(candidates[heads[g]], experience),
+            terms=_log_odds(
+                logs[:, heads[g]], masses[g], background, temper=temper, share=shares[g], no_change=shares[-1]
             ),
-            pattern,
         )
         for g in order[:SHOWN]
     )
+    suspects = tuple(suspect(score, pattern) for score in scored)
     first_kind = experience.kinds.get(suspects[0].change.kind) if suspects else None
     return Attribution(
         suspects=suspects,
@@ -145,11 +141,17 @@ def attribute(
     )
 
 
+def _shares(logs: Floats) -> Floats:
+    """Log weights as probabilities; they sum to 1."""
+    weights = np.exp(logs - logs.max()) + 1e-300
+    return np.asarray(weights / weights.sum())
+
+
 def _candidates(changes: Sequence[Change], onset_at: datetime, now: datetime) -> list[Change]:
-    """Changes that may have come first, one of each id, in the order of ids."""
+    """Changes that may have come first, in the order of ids; of one id what was told last."""
     earliest, latest = onset_at - WINDOW, min(onset_at + SKEW, now)
-    found = {c.id: c for c in changes if earliest <= c.occurred_at <= latest}
-    return [found[id] for id in sorted(found)]
+    near = sorted((c for c in changes if earliest <= c.occurred_at <= latest), key=lambda c: (c.id, c.received_at))
+    return list({c.id: c for c in near}.values())
 
 
 def _terms(candidates: list[Change], lags: list[float], given: Floats, experience: Experience) -> Floats:

@@ -292,7 +292,7 @@ def _evidence(scene: Scene, cause: Suspect, pen: Pen) -> list[str]:
         reasons.append(f"{min(cause.seen, cause.expected)} of {cause.expected} watched items that rest on it alert")
     if cause.typical_lag is not None:
         low, high = cause.typical_lag
-        reasons.append(f"a {word} usually shows within {span(low)} to {span(high)}")
+        reasons.append(f"half of such causes show within {span(low)} to {span(high)}")
     if scene.incident.attribution is not None and scene.incident.attribution.low_evidence:
         reasons.append("few such causes were confirmed so far")
     return reasons

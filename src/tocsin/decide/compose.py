@@ -9,7 +9,7 @@ from itertools import groupby
 from tocsin.decide.body import MAX_URL, Scene, body_of, item_words, scene_of
 from tocsin.decide.redact import Redactor, clean
 from tocsin.decide.route import impact_urgency
-from tocsin.decide.wording import STATE_WORDS, TELLING, Pen, counted, listed, percent, span
+from tocsin.decide.wording import JARGON, STATE_WORDS, TELLING, Pen, counted, listed, percent, span
 from tocsin.domain.alert import Symptom
 from tocsin.domain.catalog import Catalog, Team
 from tocsin.domain.incident import Band, Enrichment, Incident, IncidentState, Suspect
@@ -218,6 +218,8 @@ def _cause(suspect: Suspect, pen: Pen) -> dict[str, object]:
         "summary": pen.said(suspect.change.summary, 160),
         "url": pen.said(suspect.change.url, 500),
         "author": pen.said(suspect.change.author, 60),
+        "for": [pen.plain(text) for text in suspect.because if not JARGON.search(text)],
+        "against": [pen.plain(text) for text in suspect.against if not JARGON.search(text)],
     }
     return {name: value for name, value in cause.items() if value}
 

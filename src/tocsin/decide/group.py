@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -160,7 +160,9 @@ class Groups:
         known = subject in self._topology.index
         rows = self._likely(subject, minute, chance) if known else self._alike(subject, seen.tokens, minute)
         best: tuple[float, float, UUID, int] | None = None
-        for row, alerts in rows:
+        for row, alerts, bound in rows:
+            if best is not None and bound < -best[0] - 1e-6:
+                break
             group = self._groups[row]
             llr = self._ratio(group, subject, alerts, minute, tokens=seen.tokens) - chance
             ranked = (-round(llr, 9), group.first, group.incident_id, row)
@@ -215,12 +217,10 @@ class Groups:
         self._row[incident_id] = row
         return row
 
-    def _likely(self, subject: Subject, minute: float, chance: float) -> list[tuple[int, float]]:
-        """Groups that could win, with the chance that the subject alerts in each: a bound by time, topology and the
-        best words, so that only these are looked at one by one."""
+    def _likely(self, subject: Subject, minute: float, chance: float) -> Iterator[tuple[int, float, float]]:
+        """Groups that could win: row, the chance that the subject alerts in it, and a bound of its ratio by time,
+        topology and the best words; highest bound first, so that few are looked at one by one."""
         count = len(self._groups)
-        if not count:
-            return []
         hops = self._topology.hops_to(subject)
         alerts = self._belief[:count] @ _P[hops]
         tied = self._belief[:count] @ (hops < UNREACHABLE) >= MIN_SHARE
@@ -230,19 +230,18 @@ class Groups:
         if subject.kind in ML_KINDS:
             decay = 0.6 * decay + 0.4 * np.exp(-apart / 180) / 180
         bound = np.log(1.5 * decay * alerts + 1e-300) - chance
-        rows = np.flatnonzero(tied & (apart <= ttl) & (bound > 0.0)).tolist()
-        return [(row, float(alerts[row])) for row in rows]
+        rows = np.flatnonzero(tied & (apart <= ttl) & (bound > 0.0))
+        for row in rows[np.argsort(-bound[rows], kind="stable")].tolist():
+            yield row, float(alerts[row]), float(bound[row])
 
-    def _alike(self, subject: Subject, tokens: frozenset[str], minute: float) -> list[tuple[int, float]]:
-        """For a subject that the catalogue does not know: groups in which it, or the same words, alerted."""
-        found = []
+    def _alike(self, subject: Subject, tokens: frozenset[str], minute: float) -> Iterator[tuple[int, float, float]]:
+        """The same for a subject that the catalogue does not know: groups in which it, or the same words, alerted."""
         for row, group in enumerate(self._groups):
             apart = group.distance(minute)
             if subject in group.subjects and apart <= self._ttl[row]:
-                found.append((row, float(_P[0])))
+                yield row, float(_P[0]), math.inf
             elif tokens and tokens in group.texts and apart <= SAME_WORDS_MIN:
-                found.append((row, float(_P[1])))
-        return found
+                yield row, float(_P[1]), math.inf
 
     @staticmethod
     def _ratio(group: _Group, subject: Subject, alerts: float, minute: float, *, tokens: frozenset[str]) -> float:

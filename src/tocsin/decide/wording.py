@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import isfinite
 from zoneinfo import ZoneInfo
 
 from tocsin.decide.redact import Redactor, clean
@@ -235,11 +236,13 @@ def _number(value: float, unit: str) -> str:
     if unit not in _SECONDS:
         return _short(value)
     seconds = value * _SECONDS[unit]
+    if not isfinite(seconds):
+        return _short(value)
     if abs(seconds) < 1:
         return f"{_short(seconds * 1000)} ms"
     if abs(seconds) < 60:
         return f"{_short(seconds)} s"
-    return span(timedelta(seconds=min(seconds, 1e9)))
+    return span(timedelta(seconds=max(-1e9, min(seconds, 1e9))))
 
 
 def _hundredth(value: float) -> str:
@@ -250,7 +253,7 @@ def _hundredth(value: float) -> str:
 
 
 def _short(value: float) -> str:
-    if abs(value) >= 1e15 or value != value or (value != 0 and abs(value) < 1e-4):  # noqa: PLR0124
+    if not isfinite(value) or abs(value) >= 1e15 or (value != 0 and abs(value) < 1e-4):
         return f"{value:.2g}"
     if abs(value) >= 10:
         return f"{value:,.0f}"

@@ -79,7 +79,7 @@ def create(
     password: str = "tocsin",  # noqa: S107  the documented default of a toy server
     seed: Mapping[str, object] | None = None,
     clock: Clock = utc_now,
-    **options: object,
+    options: Mapping[str, object] | None = None,
 ) -> Simulator:
     """The simulator of one vendor, not yet serving. BadSetting: unknown kind; BadPayload: unfit seed.
 
@@ -90,7 +90,7 @@ def create(
     # Each brings Flask and its own pages; only what starts is imported.
     module = importlib.import_module(f"tocsin.simulators.{kind}")
     maker: Callable[..., Simulator] = module.Vendor
-    return maker(user=user, password=password, seed=seed or {}, clock=clock, **options)
+    return maker(user=user, password=password, seed=seed or {}, clock=clock, **(options or {}))
 
 
 def listening(
@@ -119,7 +119,7 @@ def start(
     **options: object,
 ) -> Running:
     """Serves one simulator from a daemon thread of this process; port 0 takes a free one."""
-    simulator = create(kind, user=user, password=password, seed=seed, clock=clock, **options)
+    simulator = create(kind, user=user, password=password, seed=seed, clock=clock, options=options)
     server, front = listening(simulator, host=host, port=port, tls=tls)
     thread = threading.Thread(target=server.serve_forever, args=(POLL_S,), name=f"simulator-{kind}", daemon=True)
     thread.start()
@@ -141,7 +141,7 @@ def serve(
 ) -> None:
     """Serves one simulator until interrupted; `ready` gets the URL once connections are accepted."""
     server, front = listening(
-        create(kind, user=user, password=password, seed=seed, **options), host=host, port=port, tls=tls
+        create(kind, user=user, password=password, seed=seed, options=options), host=host, port=port, tls=tls
     )
     ready(f"{'https' if tls else 'http'}://{host}:{server.server_port}")
     try:

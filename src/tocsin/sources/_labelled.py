@@ -42,6 +42,7 @@ NAME_LABELS = ("alertname", "rulename", "alert_name")
 UNNAMED = "unnamed alert"
 MAX_SAMPLES = 5
 
+_UNKNOWN = Subject("unknown:")
 _STATUSES = {"firing": Status.FIRING, "resolved": Status.RESOLVED}
 _LINK_ANNOTATIONS = (
     ("runbook_url", "runbook"),
@@ -147,7 +148,9 @@ def alert_of(
     version = first_of(labels, places.version) if places.version else ""
     cohort = cohort_of(labels) if places.cohort else None
     measured = _measured(annotations)
-    subject = subject_of(labels, fallback=Subject.of("unknown", name))
+    subject = subject_of(labels, fallback=_UNKNOWN)
+    if subject is _UNKNOWN:
+        subject = Subject.of("unknown", name)
     return Alert(
         hook=hook.name,
         source=source,
@@ -194,10 +197,10 @@ def _moment(one: dict[str, Any], field: str, path: str) -> datetime | None:
 
 
 def _summary(annotations: Mapping[str, Any], name: str) -> str:
-    for key in ("summary", "message", "title", "description"):
-        if found := text(annotations.get(key)):
-            return found
-    return name
+    if found := text(annotations.get("summary")):
+        return found
+    others = (text(annotations.get(key)) for key in ("message", "title", "description"))
+    return next(filter(None, others), name)
 
 
 class _Measured(NamedTuple):

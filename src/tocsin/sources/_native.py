@@ -38,7 +38,7 @@ def _span(value: object) -> object:
     return timedelta(**{_UNITS[found[2]]: int(found[1][:6])}) if found else value
 
 
-Moment = Annotated[datetime | None, BeforeValidator(_moment)]
+Moment = Annotated[datetime | None, BeforeValidator(_moment, json_schema_input_type=datetime | float | None)]
 """An aware UTC moment from RFC 3339 or any spelling that `_times.moment` reads."""
 Span = Annotated[
     Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=366))] | None,
@@ -82,14 +82,13 @@ def text_labels(labels: dict[str, str | bool | int | float], defaults: Mapping[s
     return {**defaults, **labels_of(labels)}
 
 
-def good_links(links: dict[str, str]) -> dict[str, str]:
-    """The links as they are. Raises ValueError for one that is no plain http or https address, so that its sender
-    learns of it."""
-    for name, link in links.items():
-        if not link_of(link):
-            raise ValueError(f"{name!r} is not an http or https address")
-    return links
+def _plain(link: str) -> str:
+    if link and not link_of(link):
+        raise ValueError("not a plain http or https address")  # unquoted: it may hold a password
+    return link
 
 
-Links = Annotated[dict[Word, str], Field(max_length=10), AfterValidator(good_links)]
-"""Name → http or https address, without credentials."""
+Link = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2048), AfterValidator(_plain)]
+"""An http or https address without credentials, or nothing. A bad one is refused, so that its sender learns of it."""
+Links = Annotated[dict[Word, Link], Field(max_length=10)]
+"""Name → address."""

@@ -12,6 +12,8 @@ LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 """Outside of these a time is a mistake or a placeholder (Go's zero time, epoch 0, year 9999) and says nothing."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EARLIEST_US = (EARLIEST - _EPOCH) // timedelta(microseconds=1)
+_LATEST_US = (LATEST - _EPOCH) // timedelta(microseconds=1)
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+]?\d+)?")
 _OFFSET = re.compile(r"\s+([+-]\d\d:?\d\d)$")
 _MICROSECONDS_PER_UNIT = ((10**11, 10**6), (10**14, 10**3), (10**17, 1))
@@ -62,9 +64,10 @@ def _from_epoch(value: float) -> datetime | None:
             microseconds = value * factor
             break
     else:
-        microseconds = value // 1000 if abs(value) < 10**20 else 0  # NaN and infinity end here too
-    found = _EPOCH + timedelta(microseconds=round(microseconds))
-    return found if EARLIEST <= found < LATEST else None
+        microseconds = value // 1000
+    if not _EARLIEST_US <= microseconds < _LATEST_US:  # never true for NaN
+        return None
+    return _EPOCH + timedelta(microseconds=round(microseconds))
 
 
 def _sane(found: datetime, zone: tzinfo) -> datetime | None:

@@ -183,7 +183,7 @@ def _change(
         id=id,
         hook=hook.name,
         source=NAME,
-        environment=environment_of(tags | dict(hook.defaults), hook),
+        environment=environment_of(dict(hook.defaults) | tags, hook),
         kind=kind,
         subject=Subject.of("model", data.name),
         occurred_at=at,

@@ -12,7 +12,7 @@ from tocsin.domain.message import Hook, Message, Normalized, Source
 from tocsin.domain.subject import Subject
 from tocsin.sources._identity import environment_of, symptom_of
 from tocsin.sources._json import parsed_object
-from tocsin.sources._native import Labels, Links, Moment, Span, Strict, Word, Words, each, text_labels
+from tocsin.sources._native import Labels, Link, Links, Moment, Span, Strict, Word, Words, each, text_labels
 from tocsin.sources._verify import shared_secret
 
 NAME = "native_alert"
@@ -24,8 +24,8 @@ class SampleBody(Strict):
     """One offending record, by reference only: never its content."""
 
     request_id: Word = Field(default="", description="Id of the request in your own logs.")
-    trace_url: Word = Field(default="", description="Address of its trace.")
-    explanation_url: Word = Field(default="", description="Address of its explanation, such as SHAP values.")
+    trace_url: Link = Field(default="", description="Address of its trace.")
+    explanation_url: Link = Field(default="", description="Address of its explanation, such as SHAP values.")
 
 
 class DistributionBody(Strict):

@@ -13,9 +13,8 @@ from tocsin.domain.message import Hook, Message, Normalized, Source
 from tocsin.domain.subject import Subject
 from tocsin.sources._identity import environment_of
 from tocsin.sources._json import parsed_object
-from tocsin.sources._native import Labels, Moment, Strict, Word, Words, each, text_labels
+from tocsin.sources._native import Labels, Link, Moment, Strict, Word, Words, each, text_labels
 from tocsin.sources._verify import shared_secret
-
 
 NAME = "native_change"
 
@@ -39,7 +38,7 @@ class ChangeBody(Strict):
     version: Word = Field(default="", description="What runs now: a version, tag or commit.")
     previous_version: Word = Field(default="", description="What ran before: where a rollback goes.")
     author: Word = Field(default="", description="Who did it.")
-    url: Word = Field(default="", pattern=r"^(https?://\S+)?$", description="Where to read more.")
+    url: Link = Field(default="", description="Where to read more.")
     ticket: Word = Field(default="", description="Number of the change request, such as CHG0030001.")
     summary: Words = Field(default="", description="One sentence for people.")
     touches: list[Subject] = Field(

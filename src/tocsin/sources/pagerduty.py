@@ -107,7 +107,7 @@ def _update(event: _Event, data: _Data, incident_id: str, message: Message, hook
         record_key=data.incident_key or "",
         number=str(data.number) if data.number is not None else "",
         actor=_named(event.agent),
-        actor_kind=_actor_kind(event.agent),
+        actor_kind=_actor_kind(event.agent, hook),
         occurred_at=moment(event.occurred_at) or message.received_at,
         received_at=message.received_at,
         event_id=event.id,
@@ -130,9 +130,12 @@ def _reason(reason: _Reference | str | None) -> str:
     return reason.type if isinstance(reason, _Reference) else reason or ""
 
 
-def _actor_kind(agent: _Reference | None) -> str:
-    """A person is a `user_reference`; anything else, and nobody, is automation."""
-    return "user" if agent and agent.type.startswith("user") else "integration"
+def _actor_kind(agent: _Reference | None, hook: Hook) -> str:
+    """A person is a `user_reference`; anything else, nobody, and our own account (the hook's default `own_account`:
+    id or name) is automation."""
+    if agent is None or not agent.type.startswith("user"):
+        return "integration"
+    return "integration" if hook.defaults.get("own_account") in (agent.id, agent.summary) else "user"
 
 
 def _delivery(message: Message) -> str:
@@ -147,6 +150,8 @@ SETUP = """Integrations → Generic Webhooks (v3) → New Webhook, or `POST /web
   `escalated`, `priority_updated`, `annotated`
 - PagerDuty shows the signing secret once: store it as this hook's secret (two of them while you rotate). Where
   signatures cannot be used, add the custom header `X-Tocsin-Token: {secret}`.
+- `own_account` in the hook's `defaults` (id or name of the user that Tocsin's API token belongs to) keeps our own
+  writes apart from people's.
 """
 
 SOURCE = Source(

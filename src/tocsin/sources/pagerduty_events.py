@@ -169,8 +169,10 @@ def _change(event: _Event, message: Message, hook: Hook) -> Change:
     if payload is None:
         raise BadPayload("a change event needs a payload (an alert event needs an event_action)", path="payload")
     labels = _labels(payload, hook)
-    at = moment(payload.timestamp) or message.received_at
-    stable = f"{hook.name}\x1f{payload.source}\x1f{payload.summary}\x1f{at if payload.timestamp else message.id}"
+    sent_at = moment(payload.timestamp)
+    at = sent_at or message.received_at
+    minute = at.replace(second=0, microsecond=0)  # without a time, a quick retry is still the same change
+    stable = f"{hook.name}\x1f{payload.source}\x1f{payload.summary}\x1f{sent_at or minute}"
     return Change(
         id=f"pagerduty:{hashlib.blake2b(stable.encode(), digest_size=12).hexdigest()}",
         hook=hook.name,

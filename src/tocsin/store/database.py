@@ -10,8 +10,6 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, Row, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
@@ -104,6 +102,9 @@ def bulk(connection: Connection, sql: str, values: Sequence[Mapping[str, object]
 
 def migrate(url: str) -> None:
     """Bring the database at `url` to the newest schema; several callers at once wait for one another."""
+    from alembic import command  # noqa: PLC0415 8 MB that only a migration needs
+    from alembic.config import Config  # noqa: PLC0415
+
     engine = create_engine(url, connect_args={"connect_timeout": 10})
     try:
         with engine.connect() as connection:

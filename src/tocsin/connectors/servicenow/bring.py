@@ -123,9 +123,11 @@ class _Work:
         if failure.result != "ambiguous" and failure.status not in (403, 409):
             return failure.outcome()
         stop = self._adopt()
-        if stop is not None:
-            return stop if stop.reason == Reason.NOT_OURS else replace(failure.outcome(), result="ambiguous")
-        return failure.outcome() if self.row is None else None
+        if self.row is not None:
+            return None
+        if stop and (stop.reason == Reason.NOT_OURS or (stop.result == "ambiguous" and failure.result == "rejected")):
+            return stop
+        return failure.outcome()
 
     def _adopt(self) -> Outcome | None:
         """Take the record over if it is there: by primary key; by correlation id where the instance refuses ours."""
@@ -133,7 +135,7 @@ class _Work:
         if isinstance(found, Failure) and found.status == 404:
             found = self.table.with_correlation(self.task.wanted.key)
         if isinstance(found, Failure):
-            return replace(found.outcome(), result="ambiguous")
+            return found.outcome() if found.result == "rejected" else replace(found.outcome(), result="ambiguous")
         if found is None:
             return None
         if found.get("correlation_id") != self.task.wanted.key:

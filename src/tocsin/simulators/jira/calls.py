@@ -1,0 +1,104 @@
+"""What every call of Jira's API has in common: refusals, bodies, numbers, and what it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import orjson
+from flask import g, request
+from werkzeug.wrappers import Response
+
+from tocsin.simulators.answers import Json, reply
+from tocsin.simulators.jira.fields import BadFields
+from tocsin.simulators.jira.resource import Resources
+from tocsin.simulators.jira.site import Issue, Site
+
+NO_ISSUE = "Issue does not exist or you do not have permission to see it."
+
+
+class Refused(Exception):
+    """Answered with this status and Jira's {errorMessages, errors}."""
+
+    def __init__(self, status: int, *messages: str, errors: Mapping[str, str] | None = None) -> None:
+        self.status = status
+        self.body: Json = {"errorMessages": list(messages), "errors": dict(errors or {})}
+        super().__init__(str(self.body))
+
+
+def refusal(status: int, *messages: str) -> Response:
+    """The answer of a Refused."""
+    return reply(Refused(status, *messages).body, status)
+
+
+def bad_fields(bad: BadFields) -> Response:
+    """400 for fields that do not fit."""
+    return reply({"errorMessages": bad.messages, "errors": bad.errors}, 400)
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """What a view works on: the site, the version in the address, and how things are shown."""
+
+    site_now: Callable[[], Site]
+    user: str
+    max_comments: int
+
+    @property
+    def site(self) -> Site:
+        return self.site_now()
+
+    @property
+    def v3(self) -> bool:
+        return str(g.version) != "2"
+
+    @property
+    def shown(self) -> Resources:
+        base = request.host_url.rstrip("/")
+        return Resources(site=self.site, base=base, version="3" if self.v3 else "2", user=self.user)
+
+    def issue(self, key: str) -> Issue:
+        """The issue, or 404."""
+        found = self.site.issue(key)
+        if found is None:
+            raise Refused(404, NO_ISSUE)
+        return found
+
+
+def body() -> Json:
+    """The JSON object of the body, or 400."""
+    try:
+        given = orjson.loads(request.get_data() or b"null")
+    except orjson.JSONDecodeError as wrong:
+        raise Refused(400, "There was an error parsing JSON. Check that your request body is valid.") from wrong
+    if not isinstance(given, dict):
+        raise Refused(400, "Invalid request payload. Refer to the REST API documentation and try again.")
+    return given
+
+
+def inner(given: Mapping[str, object], name: str) -> Json:
+    """An object inside a body; empty when absent, 400 when it is something else."""
+    value = given.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Refused(400, "Invalid request payload. Refer to the REST API documentation and try again.")
+    return value
+
+
+def items(given: Mapping[str, object], name: str) -> list[Json]:
+    """A list of objects inside a body; empty when absent."""
+    value = given.get(name)
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def number(text: object, default: int) -> int:
+    """A count from a body or an address."""
+    return int(str(text)) if str(text).isdigit() else default
+
+
+def texts(value: object) -> list[str]:
+    """Names given as a list or, in an address, with commas."""
+    if isinstance(value, str):
+        return [one for one in value.split(",") if one]
+    return [str(one) for one in value] if isinstance(value, list) else []
