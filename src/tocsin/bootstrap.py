@@ -11,6 +11,7 @@ from uuid import UUID
 
 from tocsin.config.mappings import Mappings, load, loads
 from tocsin.config.settings import Settings
+from tocsin.decide.redact import Redactor
 from tocsin.store import Database, mappings
 from tocsin.store.sealed import Seal
 from tocsin.store.wake import Waker
@@ -22,6 +23,8 @@ class Active:
 
     version: int
     mappings: Mappings
+    redactor: Redactor
+    """Kept with the version: it remembers what it has looked at."""
 
 
 class App:
@@ -56,7 +59,8 @@ class App:
         (version 0): a first start before `tocsin apply`."""
         version = mappings.active_version(self.database)
         if self._active is None or self._active.version != version:
-            self._active = Active(version=version, mappings=self._load(version))
+            loaded = self._load(version)
+            self._active = Active(version=version, mappings=loaded, redactor=Redactor(loaded.policy.redaction))
         return self._active
 
     def apply(self, directory: Path, *, actor: str) -> int:

@@ -21,7 +21,6 @@ from sqlalchemy import text
 
 from tocsin.bootstrap import App
 from tocsin.connectors import Connector, Http, find, open_http
-from tocsin.decide.redact import Redactor
 from tocsin.domain.audit import AuditEntry
 from tocsin.domain.record import Outcome, Reason, Record, Task
 from tocsin.store import records
@@ -60,8 +59,7 @@ class Couriers:
                 return None
             connector = find(declared.kind)
             config = connector.Config(**declared.options)
-            redactor = Redactor(active.mappings.policy.redaction)
-            self.known[destination] = (connector, config, open_http(config, redact=redactor.text))
+            self.known[destination] = (connector, config, open_http(config, redact=active.redactor.text))
         return self.known[destination]
 
 

@@ -23,7 +23,6 @@ from tocsin.decide.fold import GROUPS_SINCE, Fold, Known
 from tocsin.decide.group import Groups, Seen, tokens_of
 from tocsin.decide.judge import is_news, judge, verdict
 from tocsin.decide.plan import Desk
-from tocsin.decide.redact import Redactor
 from tocsin.domain.alert import Alert, Resolves, Severity, Status, Symptom
 from tocsin.domain.audit import AuditEntry
 from tocsin.domain.errors import BadPayload
@@ -106,7 +105,7 @@ class _Reading:
     def __init__(self, *, active: Active) -> None:
         self._active = active
         self._catalog = active.mappings.catalog
-        self._redactor = Redactor(active.mappings.policy.redaction)
+        self._redactor = active.redactor
         self._signals: list[Signal] = []
         self._normalized: list[Normalized] = []
         self._quarantined: list[Quarantined] = []
@@ -307,7 +306,7 @@ def desk_of(app: App, active: Active) -> Desk:
         destinations=destinations,
         reopens={d.kind: find_connector(d.kind).reopens for d in destinations.values()},
         catalog=active.mappings.catalog,
-        redactor=Redactor(active.mappings.policy.redaction),
+        redactor=active.redactor,
         public_url=app.settings.public_url,
     )
 

@@ -77,7 +77,11 @@ def an_ordinary_user() -> Iterator[OrdinaryUser]:
     """The unprivileged user, with this Python, or a copy of it where root's own is closed to others."""
     account = account_for_servers()
     assert account is not None
-    packages = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    packages = {
+        "PATH": os.environ["PATH"],
+        "HOME": "/nonexistent",
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+    }
     if account.runs([sys.executable, "-c", "import tocsin"]):
         yield OrdinaryUser(account, sys.executable, packages)
         return

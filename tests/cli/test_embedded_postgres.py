@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.cli.processes import appears, gone, open_place, an_ordinary_user, private_place
+from tests.cli.processes import OrdinaryUser, appears, gone, open_place, private_place
 from tocsin.cli.embedded.binaries import postgres_install
 from tocsin.cli.embedded.postgres import POINTER, EmbeddedPostgres
 from tocsin.cli.embedded.privilege import Account, account_for_servers
@@ -32,12 +32,6 @@ from tocsin.cli.embedded.postgres import EmbeddedPostgres
 print(EmbeddedPostgres(fsync=False).start(Path(sys.argv[1])), flush=True)
 time.sleep(600)
 """
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    with open_place() as directory:
-        yield directory
 
 
 @pytest.fixture
@@ -194,15 +188,13 @@ def test_programs_that_the_database_user_cannot_reach_are_copied_once(monkeypatc
         assert made.st_uid == 0
 
 
-@as_root
-def test_an_ordinary_user_owns_the_cluster(place: Path) -> None:
-    with an_ordinary_user() as user:
-      os.chown(place, user.account.user_id, user.account.group_id)
-      with user.popen("-c", HOLDER, str(place / "postgres")) as held:
+def test_an_ordinary_user_owns_the_cluster(place: Path, ordinary_user: OrdinaryUser) -> None:
+    os.chown(place, ordinary_user.account.user_id, ordinary_user.account.group_id)
+    with ordinary_user.popen("-c", HOLDER, str(place / "postgres")) as held:
         assert held.stdout is not None
         url = held.stdout.readline().strip()
         assert ask(url, "SELECT 1") == 1
-        assert (place / "postgres" / "cluster").stat().st_uid == user.account.user_id
+        assert (place / "postgres" / "cluster").stat().st_uid == ordinary_user.account.user_id
         held.kill()
     appears(lambda: not (place / "postgres" / "cluster" / "postmaster.pid").exists())
     shutil.rmtree(str(make_url(url).query["host"]))

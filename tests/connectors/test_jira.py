@@ -218,8 +218,10 @@ def test_a_lost_transition_is_settled_by_reading_the_status(board: Board) -> Non
     board.fault("commit_then_drop", path="/transitions$")
     lost = board.send(second)
     assert lost.result == "ambiguous"
-    assert board.send(after(lost, second)).settled
+    outcome = board.send(after(lost, second))
     assert (board.issue["status_category"], len(board.issue["history"])) == ("done", 1)
+    assert outcome.confirmation is not None
+    assert not outcome.confirmation.human_touched
 
 
 def test_people_who_moved_it_resolve_it_themselves(board: Board) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import requests
@@ -14,6 +15,7 @@ from tocsin import simulators
 from tocsin.connectors import Http, find, open_http
 from tocsin.domain.record import Outcome, Reason, Task
 
+Policy = Literal["note_only", "resolve_unless_state_changed"]
 SERVICENOW = find("servicenow")
 SEED = {
     "sys_user_group": [
@@ -192,7 +194,7 @@ def test_a_group_is_looked_up_once(desk: Desk) -> None:
 
 def test_notes_go_once_even_when_the_answer_is_lost(desk: Desk) -> None:
     second = after_change(opened(desk))
-    second = task(**{**_fields(second), "notes": (note(1), note(2, "Second."))})
+    second = replace(second, notes=(note(1), note(2, "Second.")))
     desk.fault("commit_then_drop", method="PATCH")
     lost = desk.send(second)
     assert lost.result == "ambiguous"
@@ -203,8 +205,19 @@ def test_notes_go_once_even_when_the_answer_is_lost(desk: Desk) -> None:
     assert len(desk.work_notes) == 2
 
 
-def _fields(one: Task) -> dict[str, Any]:
-    return {name: getattr(one, name) for name in Task.__slots__}
+@pytest.mark.parametrize("policy", ["note_only", "resolve_unless_state_changed"])
+def test_an_update_whose_answer_was_lost_is_still_ours(desk: Desk, policy: Policy) -> None:
+    second = replace(opened(desk), wanted=wanted(impact=1, status="resolved"), when_human_touched=policy)
+    desk.fault("slow", method="PATCH")
+    lost = desk.send(second)
+    assert (lost.result, lost.reason) == ("retry", Reason.TIMEOUT)
+    third = after(lost, second)
+    outcome = desk.send(third)
+    assert outcome.confirmation is not None
+    assert not outcome.confirmation.human_touched
+    fourth = after(outcome, third, wanted=wanted(impact=2), when_human_touched=policy)
+    assert desk.send(fourth).settled
+    assert (desk.incident["impact"], desk.incident["state"]) == ("2", "2")
 
 
 def test_a_resolved_outage_resolves_the_incident(desk: Desk) -> None:
@@ -227,7 +240,7 @@ def test_note_only_leaves_an_assigned_incident_alone(desk: Desk) -> None:
     second = opened(desk)
     desk.person(assigned_to="jane")
     third = after_change(second, status="resolved")
-    outcome = desk.send(task(**{**_fields(third), "notes": (note(1),), "when_human_touched": "note_only"}))
+    outcome = desk.send(replace(third, notes=(note(1),), when_human_touched="note_only"))
     assert (outcome.result, desk.incident["state"], len(desk.work_notes)) == ("done", "1", 1)
 
 
@@ -235,7 +248,7 @@ def test_a_refired_outage_opens_the_resolved_incident_again(desk: Desk) -> None:
     second = opened(desk)
     resolve = after_change(second, status="resolved")
     third = after(desk.send(resolve), resolve)
-    outcome = desk.send(task(**{**_fields(third), "wanted": WANTED}))
+    outcome = desk.send(replace(third, wanted=WANTED))
     assert (outcome.result, desk.incident["state"]) == ("done", "2")
     assert desk.work_notes == ["TOC-7 fires again."]
     again = after(outcome, third, wanted=wanted(status="resolved"), sent_wanted=WANTED)

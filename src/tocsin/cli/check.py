@@ -39,7 +39,8 @@ def check(directory: Path, secrets: bool, as_json: bool) -> None:
     if as_json:
         click.echo(orjson.dumps({"errors": errors, "findings": [asdict(f) for f in found]}))
     else:
-        _print(found, errors, directory)
+        _print([f for f in found if f not in mappings.missing_secrets], errors, directory)
+        _print_missing(len(mappings.missing_secrets))
     raise SystemExit(1 if errors else 0)
 
 
@@ -56,3 +57,9 @@ def _print(found: list[Finding], errors: int, directory: Path) -> None:
         console.print(f"[red]{directory}: {errors} to mend[/], {warnings} to look at")
     else:
         console.print(f"[green]{directory} is good[/]" + (f", {warnings} to look at" if warnings else ""))
+
+
+def _print_missing(count: int) -> None:
+    if count:
+        console = Console(highlight=False, soft_wrap=True)
+        console.print(f"[dim]{count} secrets are not set here; `tocsin check --secrets` names them[/]")

@@ -22,6 +22,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--tls-key", type=FILE, help="Private key (PEM) of --tls-cert.")
 @click.option("--seed", "seed_file", type=FILE, help="JSON file of records to begin with.")
 def simulate(
+    *,
     kind: str,
     port: int,
     host: str,

@@ -21,7 +21,7 @@ def parse(text: object) -> timedelta:
     """
     if isinstance(text, timedelta):
         return text
-    if not isinstance(text, str) or len(text) > _MAX_CHARS or not re.match(PATTERN, text, re.ASCII):
+    if not isinstance(text, str) or len(text) > _MAX_CHARS or not re.fullmatch(PATTERN, text, re.ASCII):
         raise ValueError("is not a duration; write a number with its unit: 90s, 5m, 2h, 14d, 1h30m")
     try:
         return sum((timedelta(**{_UNITS[unit]: int(count)}) for count, unit in _PART.findall(text)), timedelta())

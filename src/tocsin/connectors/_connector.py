@@ -39,19 +39,24 @@ class Connection(Options):
 
     @model_validator(mode="after")
     def _url_is_usable(self) -> Connection:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("url: not an https:// address; write it like https://example.service-now.com")
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError("url: holds credentials or a query; give credentials in their own fields")
-        if parts.scheme == "http" and parts.hostname not in _LOOPBACK and not self.allow_http:
-            raise ValueError("url: http:// would send credentials in clear; use https:// or set allow_http")
+        check_address("url", self.url, allow_http=self.allow_http)
         return self
 
     @property
     def root(self) -> str:
         """The address without trailing slashes."""
         return self.url.rstrip("/")
+
+
+def check_address(name: str, url: str, *, allow_http: bool) -> None:
+    """Refuse an address that is none, holds credentials, or would send them in clear. Raises ValueError."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{name}: not an https:// address; write it like https://desk.example.com")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError(f"{name}: holds credentials or a query; give credentials in their own fields")
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK and not allow_http:
+        raise ValueError(f"{name}: http:// would send credentials in clear; use https:// or set allow_http")
 
 
 def secrets_of(config: BaseModel) -> Iterator[str]:

@@ -11,9 +11,20 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import orjson
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
-from tocsin.connectors._connector import PRODUCT, Connection, Connector, cut, done, marked, marker, one_line, rejected
+from tocsin.connectors._connector import (
+    PRODUCT,
+    Connection,
+    Connector,
+    check_address,
+    cut,
+    done,
+    marked,
+    marker,
+    one_line,
+    rejected,
+)
 from tocsin.connectors._http import Failure, Http, Reply
 from tocsin.domain.record import Confirmation, Note, Outcome, Reason, Task, Wanted
 
@@ -50,6 +61,11 @@ class Config(Connection):
         default=None, description="REST API token: real notes and links to the incident. Optional."
     )
     from_email: str = Field(default="", description="E-mail of the PagerDuty user in whose name notes are written.")
+
+    @model_validator(mode="after")
+    def _api_url_is_usable(self) -> Config:
+        check_address("api_url", self.api_url, allow_http=self.allow_http)
+        return self
 
 
 def render(config: Config, wanted: Wanted) -> Mapping[str, object]:
@@ -214,7 +230,10 @@ class _Page:
 
     def _post(self, event: Mapping[str, object]) -> Reply | Failure:
         body = {**event, "routing_key": self.routing_key}
-        return self.http.call("POST", f"{self.config.root}/v2/enqueue", idempotent=True, json=body)
+        answer = self.http.call("POST", f"{self.config.root}/v2/enqueue", idempotent=True, json=body)
+        if isinstance(answer, Reply) and not (isinstance(answer.body, dict) and answer.body.get("status") == "success"):
+            return Failure("ambiguous", Reason.BAD_ANSWER, answer.status, "the answer is not the Events API's")
+        return answer
 
     def _rest(self, method: Literal["GET", "POST"], path: str, **given: Any) -> Reply | Failure:  # noqa: ANN401
         assert self.config.api_token is not None

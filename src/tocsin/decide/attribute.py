@@ -13,6 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 import numpy as np
 import orjson
@@ -55,7 +56,6 @@ RISK_FAILED_RUN = (2.0, 23.0)
 judgement, not a measurement; outcomes of other kinds stay neutral, since a failed deploy may or may not have acted."""
 RISK_OUTAGE = (12.5, 12.5)
 """A feature outage is a fault already, not a change that may become one (judgement)."""
-PRIORS = (RISK, RISK_REVERT, RISK_FAILED_RUN, RISK_OUTAGE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,11 @@ class Experience:
 
 COLD = Experience()
 _NOTHING = KindRecord()
-_R = frozenset("rR")
+_FAULTS = (ChangeKind.FEATURE_OUTAGE, ChangeKind.SERVICE_ROLLEDBACK)
+_R = ("r", "R")
+_KINDS = tuple(ChangeKind)
+_CODE = {id(kind): code for code, kind in enumerate(_KINDS)}
+"""By identity: hashing an enum member runs Python code, 2,000 times a score."""
 
 
 def attribute(
@@ -106,9 +110,8 @@ def attribute(
     names, given = pattern.places(candidates)
     logs = _terms(candidates, lags, given, experience)
     own = logs.sum(axis=0)
-    groups = _groups(candidates, lags, names)
-    heads = [group[0] if len(group) == 1 else max(group, key=lambda i: own[i]) for group in groups]
-    masses = np.array([own[group[0]] if len(group) == 1 else _mass(group, own, candidates) for group in groups])
+    overlapping = _overlapping(lags, names, candidates)
+    heads, masses = _heads(overlapping, own, names)
     temper = TEMPER if experience.confirmed < ENOUGH_FEEDBACK else 1.0
     background = (math.log(background_per_day / 1440), pattern.anywhere)
     shares = _shares(np.append(masses, sum(background)) / temper)
@@ -116,7 +119,7 @@ def attribute(
     scored = (
         Scored(
             change=candidates[heads[g]],
-            members=tuple(candidates[i] for i in groups[g]),
+            members=tuple(candidates[i] for i in overlapping.get(heads[g], ())),
             probability=float(shares[g]),
             own_share=float(np.exp(own[heads[g]] - masses[g])),
             risk=_risk(candidates[heads[g]], experience),
@@ -150,8 +153,10 @@ def _shares(logs: Floats) -> Floats:
 def _candidates(changes: Sequence[Change], onset_at: datetime, now: datetime) -> list[Change]:
     """Changes that may have come first, in the order of ids; of one id what was told last."""
     earliest, latest = onset_at - WINDOW, min(onset_at + SKEW, now)
-    near = sorted((c for c in changes if earliest <= c.occurred_at <= latest), key=lambda c: (c.id, c.received_at))
-    return list({c.id: c for c in near}.values())
+    near = [c for c in changes if earliest <= c.occurred_at <= latest]
+    near.sort(key=attrgetter("received_at"))
+    found = {c.id: c for c in near}
+    return [found[id] for id in sorted(found)]
 
 
 def _terms(candidates: list[Change], lags: list[float], given: Floats, experience: Experience) -> Floats:
@@ -162,14 +167,15 @@ def _terms(candidates: list[Change], lags: list[float], given: Floats, experienc
     minutes = np.array(lags)
     late = minutes < 0
     minutes[late] = SKEW_LAG_MIN
-    by_kind: dict[ChangeKind, list[int]] = {}
-    for i, change in enumerate(candidates):
-        by_kind.setdefault(change.kind, []).append(i)
-    for kind, at in by_kind.items():
+    codes = np.array([_CODE[id(change.kind)] for change in candidates])
+    for code in np.unique(codes).tolist():
+        kind, at = _KINDS[code], np.flatnonzero(codes == code)
         record = experience.kinds.get(kind, _NOTHING)
-        log_risk = {prior: math.log(_mean(prior, record)) for prior in PRIORS}
-        logs[0, at] = [log_risk[_prior(candidates[i])] for i in at]
+        logs[0, at] = math.log(_mean(RISK, record))
         logs[1, at] = np.log(density(kind, minutes[at], learned=record.lags) + 1e-300)
+    for i, change in enumerate(candidates):
+        if change.kind in _FAULTS or change.outcome is ChangeOutcome.FAILURE or change.summary[:1] in _R:
+            logs[0, i] = math.log(_mean(_prior(change), experience.kinds.get(change.kind, _NOTHING)))
     logs[2] = given
     for i in np.flatnonzero(late).tolist():
         off = 0.5 * math.erfc(-lags[i] / SKEW_SD_MIN / math.sqrt(2))
@@ -197,24 +203,22 @@ def _prior(change: Change) -> tuple[float, float]:
         return RISK_OUTAGE
     if kind is ChangeKind.SERVICE_ROLLEDBACK:
         return RISK_REVERT
-    summary = change.summary
-    undoes = summary[:1] in _R and summary[:8].lower().startswith(("revert", "rollback"))
-    return RISK_REVERT if undoes else RISK
+    return RISK_REVERT if change.summary[:8].lower().startswith(("revert", "rollback")) else RISK
 
 
-def _groups(candidates: list[Change], lags: list[float], names: list[Subject]) -> list[list[int]]:
-    """Which candidates overlap: lists of indices, each sorted, in the order of their first."""
+def _overlapping(lags: list[float], names: list[Subject], candidates: list[Change]) -> dict[int, list[int]]:
+    """The group of every candidate that overlaps another: indices, sorted. Members share one list."""
     group_of: dict[int, list[int]] = {}
 
     def join(i: int, j: int) -> None:
         one, other = group_of.get(i, [i]), group_of.get(j, [j])
         if j not in one:
-            joined = one + other
+            joined = sorted(one + other)
             group_of.update(dict.fromkeys(joined, joined))
 
     last: dict[Subject, int] = {}
     work: dict[tuple[str, str], int] = {}
-    for i in sorted(range(len(candidates)), key=lags.__getitem__):
+    for i in sorted(range(len(lags)), key=lags.__getitem__):
         before = last.get(names[i])
         if before is not None and lags[i] - lags[before] <= OVERLAP_MIN:
             join(before, i)
@@ -222,20 +226,23 @@ def _groups(candidates: list[Change], lags: list[float], names: list[Subject]) -
         for label in SAME_WORK if candidates[i].labels else ():
             if value := candidates[i].labels.get(label, ""):
                 join(work.setdefault((label, value), i), i)
-    groups = ([i] if i not in group_of else sorted(group_of[i]) for i in range(len(candidates)))
-    return [group for i, group in enumerate(groups) if group[0] == i]
+    return group_of
 
 
-def _work(change: Change) -> list[str]:
-    return [change.labels.get(label, "") for label in SAME_WORK]
-
-
-def _mass(group: list[int], own: Floats, candidates: list[Change]) -> float:
-    """The group's log weight. It acts at each of its subjects once: one change told twice is not twice as likely."""
-    best: dict[Subject, float] = {}
-    for i in group:
-        best[candidates[i].subject] = max(best.get(candidates[i].subject, -math.inf), float(own[i]))
-    return float(np.logaddexp.reduce([best[subject] for subject in sorted(best)]))
+def _heads(overlapping: dict[int, list[int]], own: Floats, names: list[Subject]) -> tuple[list[int], Floats]:
+    """Who speaks for each candidate, and its log mass. A group acts at each of its subjects once: one change told
+    twice is not twice as likely."""
+    masses = own.copy()
+    heads = [i for i in range(len(own)) if i not in overlapping]
+    for group in (group for i, group in overlapping.items() if i == group[0]):
+        best: dict[Subject, float] = {}
+        for i in group:
+            best[names[i]] = max(best.get(names[i], -math.inf), float(own[i]))
+        head = max(group, key=lambda i: own[i])
+        masses[head] = np.logaddexp.reduce([best[name] for name in sorted(best)])
+        heads.append(head)
+    heads.sort()
+    return heads, masses[heads]
 
 
 def _log_odds(
@@ -259,25 +266,11 @@ def _digest(
     pattern: Pattern, candidates: list[Change], now: datetime, background_per_day: float, experience: Experience
 ) -> str:
     """Hash of all that the answer rests on, in canonical order."""
-    inputs = [
-        SCORER,
-        now,
-        background_per_day,
-        pattern.facts,
-        [
-            (
-                c.id,
-                c.kind,
-                c.subject,
-                c.occurred_at,
-                c.outcome,
-                c.touches,
-                c.summary,
-                c.labels and _work(c),
-            )
-            for c in candidates
-        ],
-        [(kind, r.caused, r.harmless, r.lags) for kind, r in sorted(experience.kinds.items())],
-        experience.confirmed,
+    changes: list[object] = [
+        list(map(attrgetter(name), candidates))
+        for name in ("id", "kind", "subject", "occurred_at", "outcome", "touches", "summary")
     ]
+    labels = [[c.labels.get(label, "") for c in candidates] for label in SAME_WORK]
+    learned = [(kind, r.caused, r.harmless, r.lags) for kind, r in sorted(experience.kinds.items())]
+    inputs = [SCORER, now, background_per_day, pattern.facts, changes, labels, learned, experience.confirmed]
     return hashlib.blake2b(orjson.dumps(inputs, default=str), digest_size=16).hexdigest()

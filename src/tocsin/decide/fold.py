@@ -95,14 +95,15 @@ class Fold:
         if transition in (Transition.NEW, Transition.REFIRED):
             incident_id, reason, why = self._place(known, state, message_id, seq, at)
             state = replace(state, incident_id=incident_id)
-            self._note("alert.joined", reason, state, at=at, message_id=message_id, why=why)
+            self._note("alert.joined", reason, state, at=at, message_id=message_id, why=f"{transition}: {why}")
+        else:
+            self._note("alert.deduplicated", transition, state, at=at, message_id=message_id)
         self.states[alert.fingerprint] = state
         self.moved.add(alert.fingerprint)
         if transition is Transition.RESOLVED:
             self._end(state)
         if state.incident_id is not None and transition not in QUIET:
             self.touched.add(state.incident_id)
-        self._note("alert.deduplicated", transition, state, at=at, message_id=message_id)
 
     def _end(self, state: AlertState) -> None:
         self.ended.append(state)

@@ -7,6 +7,7 @@ import re
 from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tocsin.domain.errors import BadMapping
 from tocsin.domain.policy import Redaction
@@ -30,6 +31,9 @@ MAX_PATTERN = 500
 """Longest policy pattern, in characters."""
 MAX_CHUNK = 4_000
 """A policy pattern sees at most so many characters at once, so that a slow one stays bounded."""
+SHORT = 200
+REMEMBERED = 20_000
+"""Labels repeat: the answers for this many texts of at most SHORT characters are kept."""
 MAX_DEPTH = 20
 """Mappings nested deeper than this lose what lies below."""
 
@@ -162,9 +166,14 @@ class Redactor:
         )
         if findings:
             raise BadMapping(findings)
+        self._remembered = lru_cache(maxsize=REMEMBERED)(self._redacted)
+        self._denied = lru_cache(maxsize=REMEMBERED)(self._names_a_secret)
 
     def text(self, text: str) -> str:
         """The text without unprintable characters; whatever must not leave is now `[redacted:<what>]`."""
+        return self._remembered(text) if len(text) <= SHORT else self._redacted(text)
+
+    def _redacted(self, text: str) -> str:
         if not self._policy and _is_harmless(text):
             return text
         before, after = "", printable(text)
@@ -189,7 +198,7 @@ class Redactor:
             )
         return text
 
-    def _denied(self, key: str) -> bool:
+    def _names_a_secret(self, key: str) -> bool:
         lowered = key.lower()
         return any(word in lowered for word in self._keys)
 

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from psycopg.types.json import set_json_loads
 from sqlalchemy import Connection, Row, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
@@ -35,6 +36,9 @@ def _plain(value: object) -> object:
 def _iso_duration(seconds: float) -> str:
     sign = "-" if seconds < 0 else ""
     return f"{sign}PT{abs(seconds):.6f}S"
+
+
+set_json_loads(orjson.loads)
 
 
 class Database:

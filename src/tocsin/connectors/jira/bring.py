@@ -124,7 +124,10 @@ class _Work:
                 return rejected(Reason.GONE, answer.detail)
             return answer.outcome()
         self.issue = answer
-        self.sent = dict(self.task.sent) or self._standing(answer)
+        self.sent = {**self._standing(answer), **self.task.sent}
+        resolved = self.task.wanted.status == "resolved" and answer.category == DONE
+        if resolved and (self.task.attempts or self.task.ambiguous_since):
+            self.sent["status"] = answer.status  # by a transition of ours whose answer was lost
         if self.sent.pop("posted_twice", None):
             found = self.site.labelled(self.task.wanted.key)
             if isinstance(found, Failure):
@@ -168,7 +171,9 @@ class _Work:
         blank = Issue(id=issue_id, key=key, status="", category="", priority="", assignee="", created="", ours="")
         shown = self.site.read(issue_id, self.task.wanted.key)
         self.issue = blank if isinstance(shown, Failure) else shown
-        self.sent = {} if isinstance(shown, Failure) else self._standing(shown)
+        self.sent = self._standing(self.issue)
+        if isinstance(shown, Failure):
+            self.sent = {"priority": self.sent["priority"]}  # how it stands, the next attempt reads
         if again:
             self.sent["posted_twice"] = True  # the first may yet appear; the next attempt looks
         return None
@@ -227,6 +232,8 @@ class _Work:
             self.remarks.append("people have taken it over: only comments are added")
             return None
         wanted = priority_of(self.config, self.task.wanted)
+        if self.known.priority == wanted:
+            self.sent["priority"] = wanted
         before = self.sent.get("priority", "")
         if not wanted or wanted == before or self.known.priority != before:
             return None

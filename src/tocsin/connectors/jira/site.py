@@ -56,7 +56,10 @@ class Site:
 
     def create(self, body: Mapping[str, Any]) -> Mapping[str, Any] | Failure:
         """A new issue: its id and key. Never repeated blindly."""
-        return self._object("POST", "/issue", idempotent=False, json=body)
+        made = self._object("POST", "/issue", idempotent=False, json=body)
+        if isinstance(made, Failure) or (made.get("id") and made.get("key")):
+            return made
+        return Failure("ambiguous", Reason.BAD_ANSWER, 200, "the answer to the create names no issue")
 
     def read(self, issue_id: str, key: str) -> Issue | Failure:
         """One issue by id, not by index; `key` is ours, to be looked for on it."""

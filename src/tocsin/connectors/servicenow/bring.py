@@ -116,7 +116,17 @@ class _Work:
             return answer.outcome() if answer.status != 404 else rejected(Reason.GONE, f"deleted: {answer.detail}")
         self.row = answer
         self.sent = {name: str(value) for name, value in self.task.sent.items()} or self._baseline(answer)
+        self._recognise(answer)
         return None
+
+    def _recognise(self, row: Row) -> None:
+        """What stands as we want it counts as ours: it may be a write whose answer was lost."""
+        wanted = {"impact": str(self.task.wanted.impact), "urgency": str(self.task.wanted.urgency)}
+        self.sent |= {name: value for name, value in wanted.items() if row.get(name) == value}
+        if self.task.wanted.status == "resolved":
+            ours = resolution(self.config, self.task.wanted)
+            if all(row.get(name, "").replace("\r\n", "\n") == value for name, value in ours.items()):
+                self.sent["state"] = RESOLVED
 
     def _after_failed_create(self, failure: Failure) -> Outcome | None:
         """Refused or unanswered: the record may be there (403 is also the answer to a sys_id that is taken)."""
@@ -199,6 +209,7 @@ class _Work:
                 return {}, stop
             wanted |= named
         row = self.row or {}
+        self.sent |= {name: value for name, value in wanted.items() if row.get(name) == value}
         changes = {
             name: value
             for name, value in wanted.items()

@@ -88,7 +88,7 @@ class Table:
         result = self._call(method, path, idempotent=idempotent, json=json, params=params)
         if isinstance(result, Failure):
             return result
-        if not isinstance(result, dict):
+        if not isinstance(result, dict) or not result.get("sys_id"):
             return _unexpected(idempotent=idempotent)
         return _texts(result)
 

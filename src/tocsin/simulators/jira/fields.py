@@ -15,6 +15,7 @@ MAX_LABEL = 255
 MAX_TEXT = 32_767
 TOO_LONG = "The entered text is too long. It exceeds the allowed limit of 32,767 characters."
 NOT_ADF = "Operation value must be an Atlassian Document (see the Atlassian Document Format)"
+NOT_ON_SCREEN = "Field '{}' cannot be set. It is not on the appropriate screen, or unknown."
 RICH = ("description", "environment")
 PLAIN = ("assignee", "reporter", "parent", "duedate", "resolution", "versions", "fixVersions", "security")
 
@@ -99,7 +100,7 @@ def _checked_one(site: Site, project: Project, name: str, value: object, *, v3: 
         return check(project, value)
     if name in PLAIN or name in site.custom_fields:
         return value
-    raise BadFields({name: f"Field '{name}' cannot be set. It is not on the appropriate screen, or unknown."})
+    raise BadFields({name: NOT_ON_SCREEN.format(name)})
 
 
 def _summary(_project: Project, value: object) -> object:

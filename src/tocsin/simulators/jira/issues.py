@@ -13,7 +13,7 @@ from tocsin.simulators.answers import Json, reply
 from tocsin.simulators.front import INDEX_LAG
 from tocsin.simulators.jira import jql
 from tocsin.simulators.jira.calls import Here, Refused, body, inner, items, number, texts
-from tocsin.simulators.jira.fields import BadFields, checked, label, missing, project_of, rich_text
+from tocsin.simulators.jira.fields import NOT_ON_SCREEN, BadFields, checked, label, missing, project_of, rich_text
 from tocsin.simulators.jira.site import LINK_TYPES, Issue, Project
 
 MAX_FOUND = 5000
@@ -142,9 +142,7 @@ class Issues:
             raise Refused(400, f"Transition id '{asked}' is not valid for this issue.")
         for name in fields:
             if name != "resolution" or state.category != "done":
-                raise BadFields(
-                    {name: f"Field '{name}' cannot be set. It is not on the appropriate screen, or unknown."}
-                )
+                raise BadFields({name: NOT_ON_SCREEN.format(name)})
         self.here.site.move(issue, state, resolution=str(inner(fields, "resolution").get("name", "")))
 
     # -- search --------------------------------------------------------------------------------------------------

@@ -54,57 +54,76 @@ def too_many() -> Response:
 
 
 def blueprint(account: Callable[[], Account], *, events_per_minute: int) -> Blueprint:
-    """The routes of the Events API on `account()`."""
+    """The routes of the Events API on `account()`; `events_per_minute` 0 means no limit."""
     api = Blueprint("events", __name__)
-    limit = TooMany(account, events_per_minute)
+    events = _Events(account, TooMany(account, events_per_minute))
+    api.add_url_rule("/v2/enqueue", "enqueue", events.enqueue, methods=["POST"])
+    api.add_url_rule("/v2/change/enqueue", "change", events.change, methods=["POST"])
+    api.register_error_handler(_Refused, lambda refused: refused.answer)
+    return api
 
-    def received() -> tuple[Json, Service] | Response:
-        """The event and its service, or the refusal that both addresses share."""
-        raw = request.get_data()
-        if len(raw) > MAX_BODY:
-            return reply({"status": "invalid event", "message": "Event exceeds the maximum size of 512 KB"}, 413)
-        try:
-            event = orjson.loads(raw)
-        except orjson.JSONDecodeError:
-            return invalid("JSON object could not be parsed", message="Event object format is unrecognized")
-        if not isinstance(event, dict):
-            return invalid("JSON object could not be parsed", message="Event object format is unrecognized")
-        if errors := _key_errors(event.get("routing_key")):
-            return invalid(*errors)
-        key = str(event["routing_key"])
-        if limit.reached(key):
-            return too_many()
-        service = account().service(key)
-        return (event, service) if service else invalid("Invalid routing key")
 
-    @api.post("/v2/enqueue")
-    def enqueue() -> Response:
-        found = received()
-        if isinstance(found, Response):
-            return found
-        event, service = found
+class _Refused(Exception):
+    """The event is not taken; `answer` says so."""
+
+    def __init__(self, answer: Response) -> None:
+        self.answer = answer
+        super().__init__(answer.status)
+
+
+class _Events:
+    def __init__(self, account: Callable[[], Account], limit: TooMany) -> None:
+        self._account = account
+        self._limit = limit
+
+    def enqueue(self) -> Response:
+        event = _event()
+        service = self._service(event)
         if errors := event_errors(event):
             return invalid(*errors)
         key = str(event.get("dedup_key") or uuid4().hex)
-        account().apply(service, str(event["event_action"]), key, event)
+        self._account().apply(service, str(event["event_action"]), key, event)
         return reply({"status": "success", "message": "Event processed", "dedup_key": key}, 202)
 
-    @api.post("/v2/change/enqueue")
-    def change() -> Response:
-        found = received()
-        if isinstance(found, Response):
-            return found
-        event, service = found
+    def change(self) -> Response:
+        event = _event()
+        service = self._service(event)
         if service.routing_key.startswith("R"):
             return invalid("Change events cannot be sent to ruleset integration keys")
         payload = event.get("payload")
         errors = _summary_errors(payload) if isinstance(payload, dict) else ["'payload' is missing or blank"]
         if errors:
             return invalid(*errors)
-        account().change(service, event)
+        self._account().change(service, event)
         return reply({"status": "success", "message": "Change event processed"}, 202)
 
-    return api
+    def _service(self, event: Json) -> Service:
+        """The service that the event's routing key leads to."""
+        if errors := _key_errors(event.get("routing_key")):
+            raise _Refused(invalid(*errors))
+        key = str(event["routing_key"])
+        if self._limit.reached(key):
+            raise _Refused(too_many())
+        service = self._account().service(key)
+        if service is None:
+            # Seen in robusta-dev/robusta#571 as "400, Bad Request, Invalid routing key".
+            raise _Refused(invalid("Invalid routing key", message="Invalid routing key"))
+        return service
+
+
+def _event() -> Json:
+    """The body as an object, or the refusal: too large, or no JSON object."""
+    raw = request.get_data()
+    if len(raw) > MAX_BODY:
+        text = "Event exceeds the maximum size of 512 KB"
+        raise _Refused(reply({"status": "invalid event", "message": text}, 413))
+    try:
+        event = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        event = None
+    if not isinstance(event, dict):
+        raise _Refused(invalid("JSON object could not be parsed", message="Event object format is unrecognized"))
+    return event
 
 
 def event_errors(event: Mapping[str, object]) -> list[str]:
