@@ -30,7 +30,7 @@ from tocsin.domain.message import Message, Normalized, RecordUpdate
 from tocsin.domain.record import Plan
 from tocsin.domain.subject import Subject
 from tocsin.sources import find as find_source
-from tocsin.store import attribution, decisions, inbox, records
+from tocsin.store import attribution, confirmations, decisions, inbox, jobs, records
 from tocsin.store.decisions import Decisions, Facts, Waiting
 from tocsin.store.inbox import Claimed, Quarantined, Signal, Understood
 
@@ -228,8 +228,15 @@ def _remembered(app: App, active: Active, store: Decisions, waiting: Sequence[Wa
                 (
                     g.incident_id,
                     [
-                        Seen(fingerprint=f, subject=s, name=n, symptom=Symptom(y), at=at, tokens=tokens_of(n))
-                        for f, s, n, y, at in g.seen
+                        Seen(
+                            fingerprint=fingerprint,
+                            subject=subject,
+                            name=name,
+                            symptom=Symptom(symptom),
+                            at=at,
+                            tokens=tokens_of(f"{name} {resource}"),
+                        )
+                        for fingerprint, subject, name, resource, symptom, at in g.seen
                     ],
                     g.last_at,
                 )
@@ -335,6 +342,23 @@ def attribute(app: App) -> list[str]:
         if attribution.keep(app.database, due, scored, tell=news) and news:
             tell.append(incident.environment)
     return sorted(set(tell))
+
+
+# ----------------------------------------------------------------------------------------------------------- jobs
+
+
+def carry_out_job(app: App) -> bool:
+    """Do one thing that a person asked for in the console or the API; False when nothing is asked for."""
+    job = jobs.take(app.database)
+    if job is None:
+        return False
+    if job.kind == "confirm_cause":
+        arguments = job.arguments
+        found = confirmations.confirm(app.database, arguments["number"], arguments["change"], actor=job.actor)
+        jobs.finish(app.database, job, {"done": found is not None})
+    else:
+        jobs.finish(app.database, job, {"done": False, "why": f"kind {job.kind} is unknown to this release"})
+    return True
 
 
 def own_alert(message: Message, words: str, *, now: datetime) -> Alert:

@@ -75,7 +75,10 @@ class Receiver:
         threading.Thread(target=self._rounds, name="receiver-rounds", daemon=True).start()
 
     def stop(self) -> None:
+        """End the rounds and let go of this thread's connection and of the spool."""
         self._stop.set()
+        self._writer.close()
+        self._spool.close()
 
     def hook_names(self) -> list[str]:
         return sorted(self._hooks)

@@ -48,6 +48,7 @@ app.conf.update(
     task_routes={ATTRIBUTE: {"queue": ATTRIBUTE_QUEUE}},
     worker_prefetch_multiplier=1,
     worker_hijack_root_logger=False,
+    worker_redirect_stdouts=False,
     worker_cancel_long_running_tasks_on_connection_loss=False,
     worker_send_task_events=False,
     broker_connection_retry_on_startup=True,
@@ -82,6 +83,7 @@ def work() -> None:
         moved = bool(pipeline.understand(tocsin()))
         for environment in sweeps.environments_due(tocsin().database):
             moved |= bool(pipeline.decide(tocsin(), environment))
+        moved |= pipeline.carry_out_job(tocsin())
         _wake_followers()
     if moved:
         tocsin().waker.wake(WORK, QUEUE)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.config.trees import errors_of
+from tocsin.config.files import EntryIn, MappingFile, PoliciesIn, WindowIn
 from tocsin.config.marks import MAX_BYTES, Unreadable, documents, read
 
 
@@ -58,7 +62,25 @@ def test_an_empty_file_says_nothing() -> None:
 
 @given(st.text(max_size=200))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    try:
+    with suppress(Unreadable):
         list(documents(text, "x.yaml"))
-    except Unreadable as refused:
-        assert str(refused).startswith("x.yaml:")
+
+
+_SECTIONS = st.sampled_from(sorted(MappingFile.model_fields))
+_KEYS = st.sampled_from(sorted({*EntryIn.model_fields, *PoliciesIn.model_fields, *WindowIn.model_fields, "x", "kind"}))
+_WORDS = st.sampled_from(["job:x", "a", "5m", "*", "job:*", "true", "9999-12-31T23:59", "UTC", "page", "0.5", ""])
+_VALUES = st.recursive(
+    st.none() | _WORDS | st.text(max_size=8),
+    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(_KEYS, inside, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(
+    st.dictionaries(
+        _SECTIONS, st.none() | st.dictionaries(_KEYS | st.text(max_size=5), _VALUES, max_size=3), max_size=4
+    )
+)
+def test_any_tree_is_read_or_told_with_its_place(tree: dict[str, object]) -> None:
+    for said in errors_of(json.dumps(tree)):
+        assert said.startswith("x.yaml:1: ")

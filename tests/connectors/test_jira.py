@@ -134,6 +134,12 @@ def test_after_four_minutes_without_a_trace_it_is_created_anew(board: Board) -> 
     assert len(board.issues) == 1
 
 
+def test_what_an_attempt_left_that_died_is_found_by_a_later_one(board: Board) -> None:
+    board.send(task(wanted=QUIET))
+    assert board.send(task(wanted=QUIET, attempts=2)).result == "duplicate"
+    assert len(board.issues) == 1
+
+
 def test_a_second_lost_answer_opens_a_new_window(board: Board) -> None:
     board.fault("drop_before_commit", times=2)
     first = task(wanted=QUIET)

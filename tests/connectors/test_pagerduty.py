@@ -115,6 +115,23 @@ def test_what_may_have_paged_is_resolved_too(pager: Pager) -> None:
     assert [one["status"] for one in pager.incidents] == ["resolved"]
 
 
+def test_an_earlier_trigger_is_not_forgotten_by_a_try_that_reached_nobody(pager: Pager) -> None:
+    pager.fault("commit_then_drop", times=3)
+    pager.fault("rate_limit")
+    first = task()
+    lost = after(pager.send(first), first)
+    limited = pager.send(lost)
+    assert (limited.result, limited.reason) == ("ambiguous", Reason.RATE_LIMITED)
+    assert pager.send(after(limited, lost, wanted=RESOLVED)).settled
+    assert [one["status"] for one in pager.incidents] == ["resolved"]
+
+
+def test_a_page_of_an_attempt_that_died_is_resolved(pager: Pager) -> None:
+    pager.send(task())
+    assert pager.send(task(wanted=RESOLVED, attempts=2)).settled
+    assert [one["status"] for one in pager.incidents] == ["resolved"]
+
+
 def test_an_outage_that_ended_before_its_page_pages_nobody(pager: Pager) -> None:
     outcome = pager.send(task(wanted=RESOLVED, notes=(note(1),)))
     assert (outcome.result, outcome.calls) == ("done", 0)

@@ -99,7 +99,10 @@ def test_ml_subjects_are_given_more_time() -> None:
     assert joined(groups(seen("dataset:orders")), seen("model:churn", 50, name="drift")) is None
     rare = groups(seen("dataset:orders")).place(seen("model:churn", 50, name="drift"), rate_per_day=0.02)
     assert rare.incident_id == FIRST
-    assert groups(seen("service:payments")).place(seen("service:web", 50, name="Slow"), rate_per_day=0.02).incident_id is None
+    assert (
+        groups(seen("service:payments")).place(seen("service:web", 50, name="Slow"), rate_per_day=0.02).incident_id
+        is None
+    )
 
 
 def test_an_unknown_subject_joins_only_itself_or_the_same_words_nearby() -> None:

@@ -22,7 +22,8 @@ def worker(attribute: bool, concurrency: int) -> None:
     from tocsin.worker import ATTRIBUTE_QUEUE, QUEUE, app, broker_url
 
     if attribute:
-        import tocsin.decide.attribute  # noqa: F401 numpy and scipy load before the first page waits for them
+        import tocsin.decide.attribute
+        import tocsin.decide.statistics  # noqa: F401 numpy and scipy load before the first page waits for them
 
     app.conf.update(broker_url=broker_url(settings.redis_url))  # which may come from a file
     queue = ATTRIBUTE_QUEUE if attribute else QUEUE

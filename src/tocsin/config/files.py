@@ -43,15 +43,9 @@ Pattern = Annotated[
 def _zone(text: str) -> str:
     try:
         ZoneInfo(text)
-    except (ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError
-        raise ValueError(_bad_zone(text)) from None
-    except KeyError:
-        raise ValueError(_bad_zone(text)) from None
+    except (KeyError, ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError; a folder's name is an OSError
+        raise ValueError(f"{text!r} is not a time zone; write an IANA name such as Europe/Berlin or UTC") from None
     return text
-
-
-def _bad_zone(text: str) -> str:
-    return f"{text!r} is not a time zone; write an IANA name such as Europe/Berlin or UTC"
 
 
 Zone = Annotated[str, AfterValidator(_zone)]
@@ -67,6 +61,13 @@ def _rrule(text: str) -> str:
     return text.removeprefix("RRULE:")
 
 
+def _in_calendar(at: datetime) -> datetime:
+    if not 1970 <= at.year <= 2200:
+        raise ValueError(f"{at.year} is not a year of our time; write one between 1970 and 2200")
+    return at
+
+
+Moment = Annotated[datetime, AfterValidator(_in_calendar)]
 Recurrence = Annotated[str, AfterValidator(_rrule)]
 
 
@@ -168,7 +169,9 @@ class HookIn(Strict):
     """A named inbound address, POST /hooks/<name>."""
 
     source: str = Field(description="The producer, such as alertmanager.")
-    environment: str = Field(default="production", min_length=1, description="Environment of all that arrives here.")
+    environment: str = Field(
+        default="production", min_length=1, description="Environment of all that arrives here; *: the body says it."
+    )
     secret: SecretRef | None = Field(default=None, description="What the sender proves itself with.")
     secrets: list[SecretRef] = Field(default=[], description="Several while one is being replaced: any verifies.")
     unverified: bool = Field(default=False, description="true: take messages from anybody. Only behind a wall.")
@@ -248,8 +251,8 @@ class OutageIn(Strict):
     """A known outage of a feature or data source."""
 
     subject: SubjectRef = Field(description="What is out.")
-    starts_at: datetime = Field(description="With its offset: 2026-11-02T08:00:00Z.")
-    ends_at: datetime | None = Field(default=None, description="Left out while it lasts.")
+    starts_at: Moment = Field(description="With its offset: 2026-11-02T08:00:00Z.")
+    ends_at: Moment | None = Field(default=None, description="Left out while it lasts.")
     ticket: Text = Field(default="", description="Its ticket.")
     note: Text = Field(default="", description="What people should know.")
 
@@ -291,7 +294,7 @@ class WindowIn(Strict):
     """A maintenance window. It mutes; it never discards."""
 
     subjects: list[Pattern] = Field(min_length=1, description="What is being worked on: patterns.")
-    starts_at: datetime = Field(description="First opening; without an offset it is wall time of `timezone`.")
+    starts_at: Moment = Field(description="First opening; without an offset it is wall time of `timezone`.")
     duration: Duration = Field(description="How long each opening lasts.")
     timezone: Zone = Field(default="UTC", description="IANA time zone of the wall time and of the recurrence.")
     rrule: Recurrence | None = Field(default=None, description="RFC 5545, such as FREQ=WEEKLY;BYDAY=SU.")

@@ -25,12 +25,7 @@ def check(mappings: Mappings) -> list[Finding]:
     places = _Places(mappings.files)
     found = [finding for look in _LOOKS for finding in look(mappings, places)]
     found += mappings.missing_secrets
-    return sorted(found, key=lambda f: (f.level is not Level.ERROR, _file_and_line(f.where), f.field))
-
-
-def _file_and_line(where: str) -> tuple[str, int]:
-    file, _, line = where.rpartition(":")
-    return file, int(line) if line.isdigit() else 0
+    return sorted(found, key=lambda f: (f.level is not Level.ERROR, *f.place))
 
 
 class _Places:

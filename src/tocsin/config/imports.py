@@ -103,9 +103,14 @@ def _flow(value: object) -> str:
     return _quoted(str(value))
 
 
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*(:[A-Za-z0-9_./-]+)?")
+_NOT_TEXT = frozenset(["null", "true", "false", "yes", "no", "on", "off", "y", "n"])
+"""Words that YAML 1.1 reads as something else."""
+
+
 def _quoted(text: str) -> str:
-    """JSON's quotes are YAML's, and plain where nothing needs them."""
-    return text if re.fullmatch(r"[A-Za-z][A-Za-z0-9_./-]*(:[A-Za-z0-9_./-]+)?", text) else json.dumps(text)
+    """Plain where nothing can misread it, else in JSON's quotes, which are YAML's too."""
+    return text if _PLAIN.fullmatch(text) and text.lower() not in _NOT_TEXT else json.dumps(text)
 
 
 # --- CSV ---

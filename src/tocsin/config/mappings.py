@@ -72,7 +72,8 @@ def examined(
         missing_secrets=tuple(replace(finding, level=Level.WARNING) for finding in secrets.missing),
     )
     missing = [] if secrets_optional else secrets.missing
-    return mappings, [*found.findings, *values.ties(mappings.catalog), *missing]
+    errors = [*found.findings, *values.ties(mappings.catalog), *missing]
+    return mappings, sorted(errors, key=lambda finding: finding.place)
 
 
 def env_names(files: Mapping[str, str]) -> tuple[str, ...]:

@@ -43,6 +43,12 @@ class Finding:
     message: str
     remedy: str = ""
 
+    @property
+    def place(self) -> tuple[str, int, str]:
+        """File, line and field, to sort by."""
+        file, _, line = self.where.rpartition(":")
+        return file, int(line) if line.isdigit() else 0, self.field
+
     def __str__(self) -> str:
         said = f"{self.where}: {self.field}: {self.message}" if self.field else f"{self.where}: {self.message}"
         return f"{said}; {self.remedy}" if self.remedy else said

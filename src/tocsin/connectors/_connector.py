@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from tocsin.connectors._http import Http
+from tocsin.connectors._http import Http, unchanged
 from tocsin.domain.record import Confirmation, Note, Outcome, Reason, Task, Wanted
 
 PRODUCT = "Tocsin"
@@ -78,11 +78,7 @@ def _secrets_in(value: object) -> Iterator[str]:
             yield from _secrets_in(item)
 
 
-def _as_is(text: str) -> str:
-    return text
-
-
-def open_http(config: BaseModel, *, redact: Callable[[str], str] = _as_is, blip_wait_s: float = 0.5) -> Http:
+def open_http(config: BaseModel, *, redact: Callable[[str], str] = unchanged, blip_wait_s: float = 0.5) -> Http:
     """The HTTP client for one destination. Make one per destination and process, and keep it: it remembers tokens,
     looked-up ids and open connections. `redact` cleans the vendor's words before anybody keeps them."""
     if not isinstance(config, Connection):
@@ -119,6 +115,9 @@ class Connector(Generic[C]):
         """Bring the record to its wanted state, as one attempt with its own deadline. Never raises."""
         attempt = http.attempt(task.now)
         outcome = self.bring(config, task, attempt)
+        still_unsure = task.ambiguous_since is not None and outcome.confirmation is None
+        if outcome.result == "retry" and still_unsure:
+            outcome = replace(outcome, result="ambiguous")  # this try came to nothing; the earlier one may have not
         return replace(outcome, calls=attempt.calls)
 
 

@@ -33,6 +33,7 @@ MAX_BLIP_S = 10
 NOT_THE_API = timedelta(minutes=5)
 """A login page or a hibernating instance does not mend in seconds (reference: vendors.md §3.4)."""
 MAX_AFTER = timedelta(hours=24)
+MAX_CONNECTIONS = 16  # kept open; more callers at once open their own
 
 _CREDENTIALS = {"Authorization", "x-sn-apikey"}
 
@@ -69,7 +70,8 @@ class Failure:
         )
 
 
-def _as_is(text: str) -> str:
+def unchanged(text: str) -> str:
+    """No redaction."""
     return text
 
 
@@ -91,7 +93,7 @@ class Http:
         *,
         timeout_s: tuple[float, float] = (5.0, 10.0),
         session: requests.Session | None = None,
-        redact: Callable[[str], str] = _as_is,
+        redact: Callable[[str], str] = unchanged,
         secrets: tuple[str, ...] = (),
         deadline_s: float = 20.0,
         ca_bundle: str = "",
@@ -250,8 +252,8 @@ def _session(proxy: str) -> requests.Session:
     session.trust_env = False  # neither .netrc nor environment may add credentials or detours: config says all
     if proxy:
         session.proxies = {"http": proxy, "https": proxy}
-    session.mount("https://", HTTPAdapter(pool_maxsize=4, max_retries=0))
-    session.mount("http://", HTTPAdapter(pool_maxsize=4, max_retries=0))
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, HTTPAdapter(pool_maxsize=MAX_CONNECTIONS, max_retries=0))
     return session
 
 

@@ -143,8 +143,9 @@ class _Page:
 
     @property
     def known(self) -> bool:
-        """Whether a trigger went out, or may have."""
-        return bool(self.task.external_id or self.task.sent or self.task.sent_wanted or self.task.ambiguous_since)
+        """Whether a trigger went out, or may have: also by an earlier attempt that died before it could tell."""
+        task = self.task
+        return bool(task.external_id or task.sent_wanted or task.ambiguous_since or task.attempts > 1)
 
     def trigger(self) -> Outcome:
         """Open or update it. Notes go by REST where the incident can be seen, else inside the event."""
@@ -226,7 +227,7 @@ class _Page:
             answer = again
         if answer.result == "retry" and answer.reason in _LOST:
             answer = replace(answer, result="ambiguous")  # it may have paged: a later resolve must still go out
-        return answer.outcome(self.confirmation() if self.known else None)
+        return answer.outcome(self.confirmation() if self.task.external_id or self.incident else None)
 
     def _post(self, event: Mapping[str, object]) -> Reply | Failure:
         body = {**event, "routing_key": self.routing_key}

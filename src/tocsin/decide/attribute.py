@@ -173,9 +173,9 @@ def _terms(candidates: list[Change], lags: list[float], given: Floats, experienc
         record = experience.kinds.get(kind, _NOTHING)
         logs[0, at] = math.log(_mean(RISK, record))
         logs[1, at] = np.log(density(kind, minutes[at], learned=record.lags) + 1e-300)
-    for i, change in enumerate(candidates):
-        if change.kind in _FAULTS or change.outcome is ChangeOutcome.FAILURE or change.summary[:1] in _R:
-            logs[0, i] = math.log(_mean(_prior(change), experience.kinds.get(change.kind, _NOTHING)))
+    failure = ChangeOutcome.FAILURE
+    for i in [i for i, c in enumerate(candidates) if c.outcome is failure or c.summary[:1] in _R or c.kind in _FAULTS]:
+        logs[0, i] = math.log(_mean(_prior(candidates[i]), experience.kinds.get(candidates[i].kind, _NOTHING)))
     logs[2] = given
     for i in np.flatnonzero(late).tolist():
         off = 0.5 * math.erfc(-lags[i] / SKEW_SD_MIN / math.sqrt(2))
@@ -217,14 +217,15 @@ def _overlapping(lags: list[float], names: list[Subject], candidates: list[Chang
             group_of.update(dict.fromkeys(joined, joined))
 
     last: dict[Subject, int] = {}
-    work: dict[tuple[str, str], int] = {}
-    for i in sorted(range(len(lags)), key=lags.__getitem__):
+    for i in np.argsort(lags, kind="stable").tolist():
         before = last.get(names[i])
         if before is not None and lags[i] - lags[before] <= OVERLAP_MIN:
             join(before, i)
         last[names[i]] = i
-        for label in SAME_WORK if candidates[i].labels else ():
-            if value := candidates[i].labels.get(label, ""):
+    work: dict[tuple[str, str], int] = {}
+    for i, change in enumerate(candidates):
+        for label in SAME_WORK if change.labels else ():
+            if value := change.labels.get(label, ""):
                 join(work.setdefault((label, value), i), i)
     return group_of
 
@@ -270,7 +271,7 @@ def _digest(
         list(map(attrgetter(name), candidates))
         for name in ("id", "kind", "subject", "occurred_at", "outcome", "touches", "summary")
     ]
-    labels = [[c.labels.get(label, "") for c in candidates] for label in SAME_WORK]
+    labels = [[c.id, *(c.labels.get(label, "") for label in SAME_WORK)] for c in candidates if c.labels]
     learned = [(kind, r.caused, r.harmless, r.lags) for kind, r in sorted(experience.kinds.items())]
     inputs = [SCORER, now, background_per_day, pattern.facts, changes, labels, learned, experience.confirmed]
     return hashlib.blake2b(orjson.dumps(inputs, default=str), digest_size=16).hexdigest()

@@ -18,8 +18,8 @@ _NAMED = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
-    """A candidate with its score: `members` are all changes judged as one with it (itself among them; empty: none), `own_share`
-    is the change's part of their mass, `risk` the Beta counts (caused, harmless)."""
+    """A candidate with its score: `members` are all changes judged as one with it (itself among them; empty: none),
+    `own_share` is the change's part of their mass, `risk` the Beta counts (caused, harmless)."""
 
     change: Change
     members: tuple[Change, ...]

@@ -123,6 +123,9 @@ def lease(database: Database, limit: int, tokens: Sequence[UUID]) -> list[Record
             "  ORDER BY next_attempt_at LIMIT :limit FOR UPDATE SKIP LOCKED),"
             " numbered AS (SELECT id, row_number() OVER () AS n FROM due)"
             " UPDATE records SET lease_until = clock_timestamp() + make_interval(secs => :lease),"
+            # a token that still stands belongs to a worker that died: what it sent may have arrived
+            "  ambiguous_since = CASE WHEN lease_token IS NULL THEN ambiguous_since"
+            "   ELSE coalesce(ambiguous_since, lease_until - make_interval(secs => :lease)) END,"
             "  lease_token = (CAST(:tokens AS uuid[]))[numbered.n], attempts = attempts + 1"
             " FROM numbered WHERE records.id = numbered.id RETURNING records.*",
             limit=min(limit, len(tokens)),

@@ -32,6 +32,7 @@ def due(database: Database) -> Due:
             text(
                 "SELECT EXISTS (SELECT FROM inbox WHERE claimed_until IS NULL OR claimed_until < clock_timestamp())"
                 "  OR EXISTS (SELECT FROM signals)"
+                "  OR EXISTS (SELECT FROM jobs WHERE finished_at IS NULL AND started_at IS NULL)"
                 "  OR EXISTS (SELECT FROM incidents WHERE decide_again_at <= clock_timestamp())"
                 "  OR EXISTS (SELECT FROM alerts WHERE look_again_at <= clock_timestamp()) AS work,"
                 " EXISTS (SELECT FROM incidents WHERE attribute_due_at <= clock_timestamp()) AS attribute,"

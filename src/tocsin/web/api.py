@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hmac
 from typing import Any
 
 import orjson
 from flask import Blueprint, Response, current_app, request
 
 from tocsin.config.settings import Settings
-from tocsin.store import Database, reading
+from tocsin.store import Database, jobs, reading
+from tocsin.web.session import allowed, same_origin
 
 api = Blueprint("api", __name__, url_prefix="/api/v1")
 
@@ -26,9 +26,7 @@ def _json(value: object, status: int = 200) -> Response:
 @api.before_request
 def _authenticated() -> Response | None:
     settings: Settings = current_app.extensions["tocsin.settings"]
-    token = settings.api_token.get_secret_value()
-    given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
-    if token and hmac.compare_digest(given.encode(), token.encode()):
+    if allowed(request, settings.api_token.get_secret_value()):
         return None
     words = "send Authorization: Bearer <TOCSIN_API_TOKEN>; `tocsin up` keeps it in <data>/api.token"
     return _json({"error": "unauthorized", "message": words}, 401)
@@ -55,6 +53,20 @@ def incident(display: str) -> Response:
         return _json({"error": "unknown_incident", "message": f"there is no incident {display[:40]}"}, 404)
     story: dict[str, Any] = reading.incident_story(_database(), found.number)
     return _json({"incident": found, **story})
+
+
+@api.post("/incidents/<display>/cause")
+def cause(display: str) -> Response:
+    """A person confirms the cause: {"change": id or "none", "person": name}. Carried out by a worker."""
+    body = request.get_json(silent=True)
+    digits = display.upper().removeprefix("TOC-")
+    if not same_origin(request) or not isinstance(body, dict) or not digits.isdigit():
+        return _json({"error": "bad_request", "message": 'send {"change": "<id>" or "none", "person": "<name>"}'}, 400)
+    change, person = str(body.get("change", "")), str(body.get("person", "")).strip()[:80]
+    if not change or not person:
+        return _json({"error": "bad_request", "message": "change and person are both needed"}, 400)
+    job = jobs.add(_database(), "confirm_cause", {"number": int(digits), "change": change}, actor=person)
+    return _json({"job": job}, 202)
 
 
 @api.get("/audit")

@@ -1,7 +1,133 @@
-"""Pages for people: incidents and the story of one."""
+"""Pages for people: incidents, the story of one, what was muted, and the question for the cause."""
 
 from __future__ import annotations
 
-from flask import Blueprint
+import hmac
+import time
+from datetime import UTC, datetime
+from typing import Any
 
-console = Blueprint("console", __name__)
+from flask import Blueprint, Response, abort, current_app, make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from tocsin.config.settings import Settings
+from tocsin.domain.incident import Incident
+from tocsin.store import Database, jobs, reading
+from tocsin.web.session import COOKIE, SESSION_S, allowed, opened, same_origin
+
+console = Blueprint("console", __name__, template_folder="templates", static_folder="static")
+
+
+def _database() -> Database:
+    found: Database = current_app.extensions["tocsin.database"]
+    return found
+
+
+def _token() -> str:
+    settings: Settings = current_app.extensions["tocsin.settings"]
+    return settings.api_token.get_secret_value()
+
+
+@console.before_request
+def _guard() -> AnyResponse | None:
+    if request.endpoint in ("console.login", "console.static") or allowed(request, _token()):
+        return None
+    return redirect(url_for("console.login", to=request.path))
+
+
+@console.after_request
+def _headers(response: Response) -> Response:
+    response.headers["Content-Security-Policy"] = "default-src 'self'; style-src 'self'; form-action 'self'"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["X-Frame-Options"] = "DENY"
+    response.headers["Referrer-Policy"] = "same-origin"
+    return response
+
+
+@console.route("/login", methods=["GET", "POST"])
+def login() -> AnyResponse:
+    """Ask for the API token once; a signed cookie remembers it."""
+    to = request.values.get("to", "/")
+    target = to if to.startswith("/") and not to.startswith("//") else "/"
+    if request.method == "GET":
+        return make_response(render_template("login.html", to=target, wrong=False))
+    if not (same_origin(request) and hmac.compare_digest(request.form.get("token", "").encode(), _token().encode())):
+        return make_response(render_template("login.html", to=target, wrong=True), 401)
+    response = redirect(target)
+    response.set_cookie(
+        COOKIE,
+        opened(_token(), now=time.time()),
+        max_age=SESSION_S,
+        httponly=True,
+        samesite="Strict",
+        secure=request.is_secure,
+    )
+    return response
+
+
+@console.get("/")
+def incidents() -> str:
+    """All incidents, newest first, with what became of each."""
+    state = request.args.get("state", "")
+    return render_template(
+        "incidents.html",
+        incidents=reading.incident_list(_database(), state=state, limit=100),
+        figures=reading.figures(_database()),
+        state=state,
+    )
+
+
+@console.get("/incidents/<display>")
+def incident(display: str) -> str:
+    """One incident: the ticket, its likely causes, members, records and story."""
+    found = _found(display)
+    story = reading.incident_story(_database(), found.number)
+    return render_template("incident.html", incident=found, members=found.members[:100], ticket=_ticket(story), **story)
+
+
+@console.route("/incidents/<display>/cause", methods=["GET", "POST"])
+def cause(display: str) -> AnyResponse:
+    """Ask a person what the cause was; the answer is a job that a worker carries out."""
+    found = _found(display)
+    if request.method == "GET":
+        return make_response(render_template("cause.html", incident=found, said=""))
+    if not same_origin(request):
+        abort(403)
+    chosen = request.form.get("change", "")
+    person = request.form.get("person", "").strip()[:80]
+    if not chosen or not person:
+        return make_response(
+            render_template("cause.html", incident=found, said="Choose an answer and say who you are.")
+        )
+    jobs.add(_database(), "confirm_cause", {"number": found.number, "change": chosen}, actor=person)
+    return redirect(url_for("console.incident", display=found.display))
+
+
+@console.get("/quarantine")
+def quarantine() -> str:
+    """Messages that could not be understood."""
+    return render_template("quarantine.html", messages=reading.quarantined(_database()))
+
+
+@console.app_template_filter("clock")
+def _clock(moment: datetime | None) -> str:
+    """A moment in UTC as people read it; empty when there is none."""
+    return moment.astimezone(UTC).strftime("%d %b %H:%M:%S UTC") if moment else ""
+
+
+@console.app_template_filter("percent")
+def _percent(probability: float | None) -> str:
+    return "" if probability is None else f"{probability:.0%}".replace("%", " %")
+
+
+def _found(display: str) -> Incident:
+    digits = display.upper().removeprefix("TOC-")
+    found = reading.incident(_database(), int(digits)) if digits.isdigit() and len(digits) < 18 else None
+    if found is None:
+        abort(404)
+    return found
+
+
+def _ticket(story: dict[str, list[dict[str, Any]]]) -> dict[str, Any] | None:
+    """The text as it went out: the first record's."""
+    return story["records"][0]["wanted"] if story["records"] else None

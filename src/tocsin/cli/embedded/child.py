@@ -47,26 +47,15 @@ def spawn(
     )
 
 
-def end(
-    process: subprocess.Popen[bytes], *, steps: Sequence[tuple[signal.Signals, float]], group: bool = False
-) -> int | None:
-    """Send each signal in turn and wait its seconds; answers the exit status, or None if it outlived them all.
-
-    With `group` a last SIGKILL also takes what the process left behind in its process group.
-    """
+def end(process: subprocess.Popen[bytes], *, steps: Sequence[tuple[signal.Signals, float]]) -> None:
+    """Send each signal in turn and wait its seconds, until the process has ended."""
     for number, wait_s in steps:
         if process.poll() is not None:
-            break
+            return
         with suppress(ProcessLookupError, PermissionError):
             process.send_signal(number)
         with suppress(subprocess.TimeoutExpired):
             process.wait(wait_s)
-    if group:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(1)
-    return process.poll()
 
 
 def _die_with_parent(number: signal.Signals) -> Callable[[], None] | None:

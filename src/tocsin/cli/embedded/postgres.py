@@ -99,9 +99,9 @@ class EmbeddedPostgres:
                 self.stop()
         return self.url()
 
-    def url(self, *, role: str = ROLE, database: str = ROLE) -> str:
-        """SQLAlchemy's URL for `database` as `role`; the socket directory is the only way in."""
-        return f"postgresql+psycopg://{role}@/{database}?host={self._sockets}"
+    def url(self) -> str:
+        """SQLAlchemy's URL; the socket directory is the only way in."""
+        return f"postgresql+psycopg://{ROLE}@/{ROLE}?host={self._sockets}"
 
     @property
     def process(self) -> subprocess.Popen[bytes] | None:

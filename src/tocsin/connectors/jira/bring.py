@@ -104,8 +104,9 @@ class _Work:
         if self.task.external_id:
             return self._read_known()
         lost_at = self._lost_at()
-        if lost_at is not None:
-            stop = self._adopt(self.task.now - lost_at)
+        age = self.task.now - lost_at if lost_at else timedelta.max
+        if lost_at or self.task.attempts > 1:  # an earlier attempt may have died before it could tell
+            stop = self._adopt(age)
             if stop is not None or self.issue is not None:
                 return stop
         return self._create(again=lost_at is not None)
@@ -126,7 +127,7 @@ class _Work:
         self.issue = answer
         self.sent = {**self._standing(answer), **self.task.sent}
         resolved = self.task.wanted.status == "resolved" and answer.category == DONE
-        if resolved and (self.task.attempts or self.task.ambiguous_since):
+        if resolved and self.task.ambiguous_since:
             self.sent["status"] = answer.status  # by a transition of ours whose answer was lost
         if self.sent.pop("posted_twice", None):
             found = self.site.labelled(self.task.wanted.key)
@@ -139,6 +140,8 @@ class _Work:
     def _adopt(self, age: timedelta) -> Outcome | None:
         found = self.site.labelled(self.task.wanted.key)
         if isinstance(found, Failure):
+            if found.result == "rejected" or age == timedelta.max:
+                return found.outcome()
             return replace(found.outcome(), result="ambiguous", after=found.after or look_again_after(age))
         if found:
             self.issue, self.adopted = found[0], True

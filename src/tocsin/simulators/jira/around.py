@@ -207,7 +207,15 @@ class AboutSite:
         required = {"project", "issuetype", "summary", *project.required}
         names = [*sorted(required | {"description", "labels", "priority", "components"}), *self.here.site.custom_fields]
         found = [
-            {"fieldId": name, "key": name, "name": name, "required": name in required, "operations": ["set"]}
+            {
+                "fieldId": name,
+                "key": name,
+                "name": name,
+                "required": name in required,
+                "operations": ["set"],
+                "schema": {"type": "string"},
+                "hasDefaultValue": False,
+            }
             for name in names
         ]
         return reply({"startAt": 0, "maxResults": 50, "total": len(found), "fields": found})

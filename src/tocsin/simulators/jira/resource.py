@@ -21,6 +21,16 @@ from tocsin.simulators.jira.site import (
     State,
 )
 
+RESOLUTION_FIELD: Json = {
+    "required": False,
+    "name": "Resolution",
+    "key": "resolution",
+    "operations": ["set"],
+    "schema": {"type": "resolution", "system": "resolution"},
+    "allowedValues": [{"name": "Done", "id": "10000"}],
+}
+"""What the screen of a transition into done offers."""
+
 
 def wire(at: datetime) -> str:
     """A moment as Jira writes it."""
@@ -49,6 +59,11 @@ class Resources:
         return adf.of_text(value) if isinstance(value, str) else value
 
     def me(self) -> Json:
+        """The caller, as /myself shows it."""
+        return self.user_reference() | {"locale": "en_US"}
+
+    def user_reference(self) -> Json:
+        """The caller, as author of something."""
         account_id = stable_id("account", self.user, length=24)
         return {
             "self": f"{self.root}/user?accountId={account_id}",
@@ -58,7 +73,6 @@ class Resources:
             "displayName": self.user,
             "active": True,
             "timeZone": "Etc/UTC",
-            "locale": "en_US",
         }
 
     def state(self, state: State) -> Json:
@@ -84,7 +98,7 @@ class Resources:
             "isAvailable": True,
             "isConditional": False,
             "isLooped": False,
-            "fields": {"resolution": {"required": False, "name": "Resolution", "key": "resolution"}} if done else {},
+            "fields": {"resolution": RESOLUTION_FIELD} if done else {},
         }
 
     def project(self, project: Project) -> Json:
@@ -153,8 +167,8 @@ class Resources:
             "resolutiondate": wire(issue.resolved) if issue.resolved else None,
             "created": wire(issue.created),
             "updated": wire(issue.updated),
-            "creator": self.me(),
-            "reporter": self.me(),
+            "creator": self.user_reference(),
+            "reporter": self.user_reference(),
             "comment": self.comments(issue.comments),
             "attachment": [self.attachment(one) for one in issue.attachments],
             "issuelinks": [self._link(*link) for link in issue.links],
@@ -195,8 +209,8 @@ class Resources:
         shown: Json = {
             "self": f"{self.root}/comment/{one.id}",
             "id": one.id,
-            "author": self.me(),
-            "updateAuthor": self.me(),
+            "author": self.user_reference(),
+            "updateAuthor": self.user_reference(),
             "body": self.rich(one.body),
             "created": wire(one.created),
             "updated": wire(one.created),
@@ -222,7 +236,7 @@ class Resources:
             "self": f"{self.root}/attachment/{one.id}",
             "id": one.id,
             "filename": one.name,
-            "author": self.me(),
+            "author": self.user_reference(),
             "created": wire(one.created),
             "size": len(one.raw),
             "mimeType": one.media_type,

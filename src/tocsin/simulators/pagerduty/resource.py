@@ -65,7 +65,12 @@ class Resources:
     def incident(self, one: Incident) -> Json:
         summary = f"[#{one.number}] {one.title}"
         resolved = one.status == "resolved"
-        return self._thing("incident", "incidents", one.id, summary, f"/ui/incidents/{one.id}") | {
+        # What the incident does not have is left out: the schema of 2026 allows no null there.
+        maybe: Json = {"resolved_at": wire(one.status_at)} if resolved else {}
+        if one.priority:
+            maybe["priority"] = self.priority(one.priority)
+        return maybe | {
+            **self._thing("incident", "incidents", one.id, summary, f"/ui/incidents/{one.id}"),
             "incident_number": one.number,
             "title": one.title,
             "created_at": wire(one.created_at),
@@ -76,7 +81,6 @@ class Resources:
             "assignments": [],
             "assigned_via": "escalation_policy",
             "last_status_change_at": wire(one.status_at),
-            "resolved_at": wire(one.status_at) if resolved else None,
             "first_trigger_log_entry": self._thing(
                 "trigger_log_entry_reference", "log_entries", one.timeline[0].id, "Triggered through the API", "/"
             ),
@@ -89,8 +93,6 @@ class Resources:
                 {"at": wire(one.status_at), "acknowledger": self.user(by)} for by in [one.acknowledged_by] if by
             ],
             "last_status_change_by": self.service_reference(one.service),
-            "priority": self.priority(one.priority) if one.priority else None,
-            "resolve_reason": None,
             "incidents_responders": [],
             "responder_requests": [],
             "urgency": one.urgency,

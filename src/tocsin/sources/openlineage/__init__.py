@@ -31,6 +31,7 @@ from tocsin.sources.openlineage.event import (
     is_test,
     labels_of_outputs,
     labels_of_run,
+    renamed_columns,
     url_of,
     version_of,
 )
@@ -93,10 +94,15 @@ def _change(event: RunEvent, occasion: Occasion) -> Change:
         version=version_of(event),
         author=author_of(event),
         url=url_of(event),
-        summary=f"{event.job.name}: {event.outcome}" + (f": {error}" if error else ""),
+        summary=_renames(event) or f"{event.job.name}: {event.outcome}" + (f": {error}" if error else ""),
         touches=wrote,
         labels=labels_of(occasion.labels | labels_of_outputs(event)),
     )
+
+
+def _renames(event: RunEvent) -> str:
+    """`order_total renamed to total_eur`: what a reader must know of a run that went well."""
+    return ", ".join(f"{before} renamed to {after}" for before, after in renamed_columns(event)[:3])
 
 
 def _touched(subjects: Iterable[Subject]) -> tuple[Subject, ...]:

@@ -123,6 +123,27 @@ def version_of(event: RunEvent) -> str:
     return text(facet(event.job.facets, "sourceCodeLocation").get("version"), 200)
 
 
+def renamed_columns(event: RunEvent) -> list[tuple[str, str]]:
+    """Columns that the run renamed in place, (before, after): its column lineage takes them unchanged (IDENTITY) from
+    another column of the same dataset.
+    https://openlineage.io/docs/spec/facets/dataset-facets/column_lineage_facet"""
+    return [pair for dataset in event.outputs or () for pair in _renamed_in(dataset)]
+
+
+def _renamed_in(dataset: Dataset) -> Iterator[tuple[str, str]]:
+    for after, told in facet(dataset.facets, "columnLineage", "fields").items():
+        inputs = told.get("inputFields") if isinstance(told, dict) else None
+        only = inputs[0] if isinstance(inputs, list) and len(inputs) == 1 and isinstance(inputs[0], dict) else {}
+        before = text(only.get("field"), 200)
+        if before and before != after and only.get("name") == dataset.name and _is_identity(only):
+            yield before, after
+
+
+def _is_identity(source: Facets) -> bool:
+    steps = source.get("transformations")
+    return isinstance(steps, list) and any(isinstance(s, dict) and s.get("subtype") == "IDENTITY" for s in steps)
+
+
 def is_test(event: RunEvent) -> bool:
     """A run that only checks data, such as `dbt test`."""
     return text(facet(event.job.facets, "jobType").get("jobType")).upper() == "TEST"

@@ -1,0 +1,1 @@
+"""The parts of `tocsin demo`: scenarios, the stage they run on, what is expected of them, and how it is shown."""

@@ -1,0 +1,59 @@
+"""What nobody needs to hear: a disk that flaps, a host in its maintenance window, a small drift of a small thing."""
+
+from __future__ import annotations
+
+from tocsin.cli._demo.producers import Clock, Post, Rule, alertmanager, deployment, drift_report
+from tocsin.cli._demo.scenario import Scenario
+
+WINDOW_HOST = "warehouse-1"
+"""Its maintenance window is written around the demo's now."""
+FLAPS = (75.0, 50.0, 25.0)
+LASTS = 3.0
+
+
+def noise(clock: Clock) -> Scenario:
+    """Golden: nobody is paged and no ticket opens; the audit trail names why."""
+    return Scenario(
+        key="noise",
+        title="Noise",
+        story="A disk fills for 3 minutes three times, a host alerts inside its maintenance window, "
+        "an unimportant feature drifts a little.",
+        changes=(deployment(clock, "review-tagger-api", "v0.4.0", ago=2000),),
+        alerts=(
+            *(post for ago in FLAPS for post in (_disk(clock, ago), _disk(clock, ago, ended=ago - LASTS))),
+            alertmanager(clock, _host_down()),
+            _small_drift(clock),
+        ),
+        recovery=(alertmanager(clock, _host_down(), ended_ago=2), _small_drift(clock, passed=2)),
+        heads=("host:build-1", f"host:{WINDOW_HOST}", "feature:review_length"),
+    )
+
+
+def _disk(clock: Clock, started: float, *, ended: float | None = None) -> Post:
+    rule = Rule(
+        name="DiskAlmostFull",
+        labels={"host": "build-1", "device": "sda1"},
+        severity="critical",
+        summary="the disk of build-1 is 96 % full",
+        started_ago=started,
+        evidence={"value": "0.96", "threshold": "0.9"},
+    )
+    return alertmanager(clock, rule, ended_ago=ended)
+
+
+def _host_down() -> Rule:
+    return Rule(
+        name="HostDown",
+        labels={"host": WINDOW_HOST},
+        severity="critical",
+        summary=f"{WINDOW_HOST} does not answer",
+        started_ago=45,
+    )
+
+
+def _small_drift(clock: Clock, *, passed: float | None = None) -> Post:
+    return drift_report(
+        clock, "review-tagger", "1.3", column="review_length", threshold=0.1,
+        observed=0.12 if passed is None else 0.04, ago=700 if passed is None else passed,
+        status="WARNING" if passed is None else "SUCCESS", rows=900,
+    )  # fmt: skip

@@ -1,0 +1,423 @@
+"""Deciding for show: a rehearsal that is rolled back, and a scratch database with a clock of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ProgrammingError
+
+from tocsin.domain.alert import AlertState
+from tocsin.domain.errors import BadSetting
+from tocsin.domain.incident import Incident
+from tocsin.domain.message import Message
+from tocsin.domain.record import Record
+from tocsin.store.database import Database, bulk, dumped, migrate, rows, run
+from tocsin.store.inbox import put_back
+from tocsin.store.incidents import STATE, load_incidents
+from tocsin.store.records import of_incidents
+from tocsin.store.sealed import Seal
+
+# ------------------------------------------------------------------------------------------------------ rehearsal
+
+# A temporary table or sequence goes before the real one of its name (pg_temp leads the search path): the queues are
+# empty but for the rehearsed message, nobody's waiting work is touched, and no incident number is used up.
+_STAGE = (
+    "CREATE TEMPORARY TABLE messages (LIKE public.messages INCLUDING ALL) ON COMMIT DROP",
+    "CREATE TEMPORARY TABLE inbox (LIKE public.inbox INCLUDING ALL) ON COMMIT DROP",
+    "CREATE TEMPORARY TABLE signals (LIKE public.signals INCLUDING ALL) ON COMMIT DROP",
+    "CREATE TEMPORARY TABLE message_ids (LIKE public.message_ids INCLUDING ALL) ON COMMIT DROP",
+    "CREATE TEMPORARY TABLE audit (LIKE public.audit INCLUDING IDENTITY) ON COMMIT DROP",
+    "CREATE TEMPORARY SEQUENCE incident_numbers",
+    "SELECT setval('pg_temp.incident_numbers', last_value, is_called) FROM public.incident_numbers",
+)
+
+
+class Rehearsal(Database):
+    """The database as one transaction sees it that is never committed."""
+
+    def __init__(self, database: Database, connection: Connection) -> None:
+        self.url, self.engine = database.url, database.engine
+        self._connection = connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A savepoint of the one transaction."""
+        with self._connection.begin_nested():
+            yield self._connection
+
+    def receive(self, message: Message, seal: Seal) -> None:
+        """The message has arrived."""
+        values = {name: getattr(message, name) for name in ("id", "hook", "source", "environment", "received_at")}
+        with self.transaction() as connection:
+            run(
+                connection,
+                "INSERT INTO messages (id, received_at, hook, source, environment, headers, query, body) VALUES (:id,"
+                " :received_at, :hook, :source, :environment, CAST(:headers AS jsonb), '{}', :body)",
+                **values,
+                headers=dumped(dict(message.headers)),
+                body=seal.seal(message.body),
+            )
+            put_back(connection, [message.id])
+
+    def waiting(self) -> list[str]:
+        """Environments for which the message holds something that is not yet decided."""
+        with self.transaction() as connection:
+            return [row.environment for row in rows(connection, "SELECT DISTINCT environment FROM signals ORDER BY 1")]
+
+    def leave_out_others(self, ids: Sequence[UUID]) -> None:
+        """Whatever is due for other incidents waits until the rehearsal is over."""
+        with self.transaction() as connection:
+            run(
+                connection,
+                "UPDATE incidents SET attribute_due_at = NULL, decide_again_at = NULL WHERE id IN ("
+                " SELECT id FROM incidents WHERE id <> ALL(:ids) AND least(attribute_due_at, decide_again_at)"
+                "  <= clock_timestamp() + interval '1 minute' FOR UPDATE SKIP LOCKED)",
+                ids=list(ids),
+            )
+
+    def delivered_before(self, hook: str, sender_id: str) -> bool:
+        """Was a message with this sender's id understood already?"""
+        with self.transaction() as connection:
+            known = "SELECT FROM public.message_ids WHERE hook = :hook AND sender_id = :id"
+            return bool(rows(connection, known, hook=hook, id=sender_id[:200]))
+
+    def states(self, fingerprints: Sequence[str]) -> dict[str, AlertState]:
+        """What is known of these alerts."""
+        with self.transaction() as connection:
+            found = rows(connection, "SELECT state FROM alerts WHERE fingerprint = ANY(:f)", f=list(fingerprints))
+        return {state.fingerprint: state for state in (STATE.validate_python(row.state) for row in found)}
+
+    def audit(self) -> list[dict[str, Any]]:
+        """What the rehearsal decided, in order."""
+        with self.transaction() as connection:
+            return [dict(row._mapping) for row in rows(connection, "SELECT * FROM audit ORDER BY id")]
+
+    def incidents(self, ids: Sequence[UUID]) -> dict[UUID, Incident]:
+        """These incidents as the rehearsal leaves them."""
+        with self.transaction() as connection:
+            return load_incidents(connection, ids)
+
+    def records(self, ids: Sequence[UUID]) -> dict[UUID, list[Record]]:
+        """Their records, with the wanted state that the rehearsal leaves."""
+        with self.transaction() as connection:
+            return of_incidents(connection, ids)
+
+
+@contextmanager
+def rehearsal(database: Database) -> Iterator[Rehearsal]:
+    """The database to decide on for show; all that is written is rolled back at the end."""
+    # A pool of its own: statements prepared before would still mean the real tables, those prepared here the others.
+    own = Database(database.url, pool_size=1)
+    try:
+        with own.transaction() as connection:
+            for statement in _STAGE:
+                connection.execute(text(statement))
+            try:
+                yield Rehearsal(own, connection)
+            finally:
+                whole = connection.get_transaction()
+                assert whole is not None
+                whole.rollback()
+    finally:
+        own.close()
+
+
+# -------------------------------------------------------------------------------------------------------- scratch
+
+SCRATCH = "tocsin_replay_"
+"""Scratch databases are named so, with the moment of their making."""
+
+# Unqualified names are looked up in pg_catalog first unless the search path says otherwise: here every
+# clock_timestamp() of our queries asks the replayed clock.
+_CLOCK = """
+CREATE SCHEMA replayed;
+CREATE TABLE replayed.clock (at timestamptz NOT NULL);
+INSERT INTO replayed.clock VALUES ('-infinity');
+CREATE TABLE replayed.sent (id uuid PRIMARY KEY, external_id text, number text, url text);
+CREATE FUNCTION replayed.clock_timestamp() RETURNS timestamptz LANGUAGE sql STABLE
+    AS 'SELECT at FROM replayed.clock';
+CREATE FUNCTION replayed.now() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT at FROM replayed.clock'
+"""
+
+
+@contextmanager
+def scratch(database: Database, *, admin_url: str, name: str) -> Iterator[Database]:
+    """An empty, migrated database beside this one whose clock is set by `set_clock`; dropped at the end, come what
+    may. `admin_url` may create databases; `name` begins with SCRATCH. Raises BadSetting when it may not."""
+    url = make_url(database.url).set(database=name)
+    owner = make_url(database.url).username
+    admin = create_engine(admin_url, isolation_level="AUTOCOMMIT")
+    try:
+        with admin.connect() as connection:
+            try:
+                connection.execute(text(f'CREATE DATABASE "{name}"' + (f' OWNER "{owner}"' if owner else "")))
+            except ProgrammingError as error:
+                who = make_url(admin_url).username
+                raise BadSetting(
+                    f"a replay needs a scratch database, and {who} may not create one ({error.orig}); as the"
+                    f" administrator of PostgreSQL: ALTER ROLE {who} CREATEDB"
+                ) from None
+        made = Database(url.render_as_string(hide_password=False), pool_size=2)
+        try:
+            _furnish(made, name)
+            yield made
+        finally:
+            made.close()
+            with admin.connect() as connection:
+                connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
+    finally:
+        admin.dispose()
+
+
+def _furnish(made: Database, name: str) -> None:
+    migrate(made.url)
+    with made.transaction() as connection:
+        for statement in _CLOCK.split(";"):
+            connection.execute(text(statement))
+        connection.execute(text(f'ALTER DATABASE "{name}" SET search_path = replayed, pg_catalog, public'))
+    made.close()  # the search path is a new connection's
+
+
+def set_clock(made: Database, at: datetime) -> None:
+    """From now on it is `at` in the scratch database."""
+    with made.transaction() as connection:
+        run(connection, "UPDATE replayed.clock SET at = :at", at=at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """What is decided again: messages from `warm_at`, so that what fired already at `since` is known."""
+
+    warm_at: datetime
+    since: datetime
+    until: datetime
+    environment: str = ""
+
+
+def prepare(database: Database, made: Database, period: Period, *, changes_back: timedelta) -> int:
+    """Give the scratch database this installation's identity, the changes known before the period, and the vendors'
+    ids of records; returns how many messages will be replayed."""
+    with database.transaction() as live, made.transaction() as connection:
+        known = rows(
+            live,
+            "SELECT environment, id, kind, subject, occurred_at, received_at, change FROM changes"
+            " WHERE received_at < :warm AND occurred_at >= :since",
+            warm=period.warm_at,
+            since=period.warm_at - changes_back,
+        )
+        sent = rows(
+            live,
+            "SELECT id, external_id, number, url FROM records WHERE external_id <> '' AND created_at >= :warm",
+            warm=period.warm_at,
+        )
+        count = rows(live, f"SELECT count(*) AS n FROM messages m WHERE {_IN_PERIOD}", **_period(period))[0].n
+        run(connection, "UPDATE installation SET id = :id", id=rows(live, "SELECT id FROM installation")[0].id)
+        bulk(
+            connection,
+            "INSERT INTO changes SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (environment text,"
+            " id text, kind text, subject text, occurred_at timestamptz, received_at timestamptz, change jsonb)",
+            [dict(row._mapping) for row in known],
+        )
+        bulk(
+            connection,
+            "INSERT INTO replayed.sent SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb))"
+            " AS r (id uuid, external_id text, number text, url text)",
+            [dict(row._mapping) for row in sent],
+        )
+    return int(count)
+
+
+_IN_PERIOD = (
+    "m.received_at >= :warm AND m.received_at < :until AND (:environment = '' OR m.environment IN (:environment, '*'))"
+)
+
+
+def _period(period: Period) -> dict[str, object]:
+    return {"warm": period.warm_at, "until": period.until, "environment": period.environment}
+
+
+FEED = 200
+TOGETHER = timedelta(seconds=5)
+
+
+def feed(
+    database: Database, made: Database, period: Period, after: tuple[datetime, UUID]
+) -> list[tuple[datetime, UUID]]:
+    """Put the next messages, those that came within TOGETHER of one another, into the scratch inbox in receipt order;
+    returns their places, none at the end of the period."""
+    with database.transaction() as live:
+        found = rows(
+            live,
+            "SELECT m.id, m.received_at, m.hook, m.source, m.environment, m.headers, m.query, m.body FROM messages m"
+            f" WHERE {_IN_PERIOD} AND (m.received_at, m.id) > (:at, :id) ORDER BY m.received_at, m.id LIMIT :limit",
+            **_period(period),
+            at=after[0],
+            id=after[1],
+            limit=FEED,
+        )
+    batch = [row for row in found if row.received_at - found[0].received_at <= TOGETHER]
+    with made.transaction() as connection:
+        bulk(
+            connection,
+            "WITH kept AS (INSERT INTO messages SELECT id, received_at, hook, source, environment, headers, query,"
+            "  decode(body, 'hex') FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (id uuid,"
+            "  received_at timestamptz, hook text, source text, environment text, headers jsonb, query jsonb, body text)"
+            "  RETURNING id, received_at, environment)"
+            " INSERT INTO inbox (id, received_at, environment) SELECT id, received_at, environment FROM kept",
+            [{**row._mapping, "body": bytes(row.body).hex()} for row in batch],
+        )
+    return [(row.received_at, row.id) for row in batch]
+
+
+def next_timer(made: Database) -> datetime | None:
+    """When something is due in the scratch database without any message."""
+    with made.transaction() as connection:
+        found = rows(
+            connection,
+            "SELECT least((SELECT min(decide_again_at) FROM incidents), (SELECT min(attribute_due_at) FROM incidents),"
+            " (SELECT min(look_again_at) FROM alerts), (SELECT min(next_attempt_at) FROM records)) AS at",
+        )
+    at: datetime | None = found[0].at
+    return at
+
+
+def pretend_delivered(made: Database) -> int:
+    """Every record that is due stands at its vendor at once, under the id that the vendor really gave it."""
+    with made.transaction() as connection:
+        run(connection, "UPDATE notes SET confirmed_at = clock_timestamp() WHERE confirmed_at IS NULL")
+        return run(
+            connection,
+            "UPDATE records SET state = 'settled', sent_version = wanted_version, sent_wanted = wanted,"
+            " attempts = attempts + 1, next_attempt_at = NULL,"
+            " external_id = coalesce((SELECT external_id FROM replayed.sent s WHERE s.id = records.id), external_id),"
+            " number = coalesce((SELECT number FROM replayed.sent s WHERE s.id = records.id), number)"
+            " WHERE next_attempt_at <= clock_timestamp()",
+        )
+
+
+# ------------------------------------------------------------------------------------------- what a period came to
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upshot:
+    """What one incident came to: `outcome` is page, ticket, muted or none."""
+
+    id: UUID
+    display: str
+    environment: str
+    title: str
+    opened_at: datetime
+    outcome: str
+    muted: str
+    """By what, when nothing was ever recorded."""
+    team: str
+    why: str
+    rule: str
+    destinations: tuple[str, ...]
+    cause: str
+    """Id of the likely change; empty below P = .3."""
+    probability: float
+    alerts: frozenset[str]
+    """Fingerprints of its members, now or once."""
+
+
+def upshots(database: Database, period: Period) -> list[Upshot]:
+    """The incidents of the period and its warm-up, oldest first, each with all that ever happened to it."""
+    with database.transaction() as connection:
+        found = rows(connection, _UPSHOTS, **_period(period))
+    return [_upshot(row._mapping) for row in found]
+
+
+_UPSHOTS = (
+    """
+SELECT m.id, m.number, m.environment, m.title, m.received_at AS opened_at, m.routing, m.gate,
+    m.attribution->'suspects'->0 AS suspect,
+    ARRAY(SELECT a.fingerprint FROM alerts a WHERE a.incident_id = m.id
+        UNION SELECT o.fingerprint FROM occurrences o WHERE o.incident_id = m.id) AS fingerprints,
+    ARRAY(SELECT r.destination FROM records r WHERE r.incident_id = m.id ORDER BY r.destination) AS destinations,
+    (SELECT min(r.wanted->>'want') FROM records r WHERE r.incident_id = m.id) AS recorded,
+    (SELECT l.reason FROM audit l WHERE l.incident_id = m.id AND l.action = 'incident.decided'
+        AND l.reason NOT IN ('page', 'ticket', 'none') ORDER BY l.id DESC LIMIT 1) AS held_by
+FROM (SELECT *, opened_at AS received_at FROM incidents) AS m
+WHERE """
+    + _IN_PERIOD
+    + " ORDER BY m.opened_at, m.id"
+)
+
+
+def _upshot(row: Mapping[str, Any]) -> Upshot:
+    routing, suspect = row["routing"] or {}, row["suspect"] or {}
+    ownership = routing.get("ownership", {})
+    muted = "" if row["recorded"] or routing.get("want") == "none" else row["held_by"] or ""
+    named = suspect.get("band") in ("likely", "suspect")
+    return Upshot(
+        id=row["id"],
+        display=f"TOC-{row['number']}",
+        environment=row["environment"],
+        title=row["title"] or f"incident of {len(row['fingerprints'])} alerts",
+        opened_at=row["opened_at"],
+        outcome=row["recorded"] or ("muted" if muted else "none"),
+        muted=muted,
+        team=ownership.get("team", ""),
+        why=ownership.get("why", ""),
+        rule=routing.get("rule", ""),
+        destinations=tuple(row["destinations"]),
+        cause=suspect["change"]["id"] if named else "",
+        probability=round(float(suspect["probability"]), 3) if named else 0.0,
+        alerts=frozenset(row["fingerprints"]),
+    )
+
+
+# ----------------------------------------------------------------------------------------- what operators look up
+
+
+def open_incidents(database: Database, limit: int = 1_000) -> list[Incident]:
+    """Open incidents, newest first."""
+    with database.transaction() as connection:
+        found = rows(
+            connection, "SELECT id FROM incidents WHERE state = 'open' ORDER BY number DESC LIMIT :limit", limit=limit
+        )
+        loaded = load_incidents(connection, [row.id for row in found])
+    return [loaded[row.id] for row in found if row.id in loaded]
+
+
+def dead_records(database: Database, destination: str = "") -> list[dict[str, Any]]:
+    """Records that need a person, those of the newest incident first."""
+    with database.transaction() as connection:
+        found = rows(
+            connection,
+            "SELECT 'TOC-' || i.number AS incident, r.destination, r.kind, r.generation, r.number,"
+            " r.wanted->>'title' AS title, r.last_reason AS reason, r.last_detail AS detail, r.attempts, r.changed_at"
+            " FROM records r JOIN incidents i ON i.id = r.incident_id WHERE r.state = 'dead'"
+            " AND (:destination = '' OR r.destination = :destination) ORDER BY i.number DESC, r.destination",
+            destination=destination,
+        )
+    return [dict(row._mapping) for row in found]
+
+
+def quarantined_of(connection: Connection, hook: str) -> list[tuple[UUID, str, bool]]:
+    """Quarantined messages, of one hook or of all: id, environment, and whether the body is still kept."""
+    found = rows(
+        connection,
+        "SELECT q.message_id, q.environment, EXISTS (SELECT FROM messages m WHERE m.id = q.message_id"
+        "  AND m.received_at = q.received_at) AS kept FROM quarantine q WHERE q.replayed_at IS NULL"
+        " AND (:hook = '' OR q.hook = :hook) ORDER BY q.received_at, q.message_id",
+        hook=hook,
+    )
+    return [(row.message_id, row.environment, row.kept) for row in found]
+
+
+def mark_replayed(connection: Connection, message_ids: Sequence[UUID]) -> None:
+    """These messages have left quarantine."""
+    run(
+        connection,
+        "UPDATE quarantine SET replayed_at = clock_timestamp() WHERE message_id = ANY(:ids)",
+        ids=list(message_ids),
+    )

@@ -1,0 +1,64 @@
+"""The small company whose outages these tests make: its services, teams, ways out and senders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent
+
+SECRET = "s3cret-of-the-hooks"
+VENDOR_PASSWORD = "tocsin"
+
+PAGED, TICKETED, TRACKED = "paged", "ticketed", "tracked"
+"""First words of services' names: a page with its ticket; a ServiceNow ticket; a Jira issue."""
+DESTINATIONS = {PAGED: ("pagerduty", "servicenow"), TICKETED: ("servicenow",), TRACKED: ("jira",)}
+
+MAPPINGS = {
+    "teams.yaml": """
+        teams:
+          platform:
+            title: Platform
+            owns: ["service:*"]
+            destinations: {servicenow: {assignment_group: Platform}, pagerduty: {routing_key: main}, jira: {project: OPS}}
+          ml:
+            title: ML
+            owns: ["model:*", "feature:*"]
+            destinations: {servicenow: {assignment_group: Machine Learning}}
+        models:
+          fraud-scorer: {features: [amount], version: "17", criticality: critical, risk: high}
+          churn-scorer: {version: "1", criticality: high, risk: high}
+        features:
+          amount: {}
+        """,
+    "hooks.yaml": """
+        hooks:
+          am: {source: alertmanager, environment: production, secret: {env: E2E_HOOK_SECRET}}
+          github: {source: github, environment: production, unverified: true}
+          registry: {source: mlflow, environment: production, secret: {env: E2E_HOOK_SECRET}}
+        """,
+    "connectors.yaml": """
+        connectors:
+          servicenow: {kind: servicenow, url: {env: E2E_SERVICENOW}, username: admin, max_new_per_hour: 10000,
+            password: {env: E2E_VENDOR_PASSWORD}, read_timeout_s: 3, deadline_s: 15}
+          pagerduty: {kind: pagerduty, url: {env: E2E_PAGERDUTY}, routing_keys: {main: {env: E2E_ROUTING_KEY}},
+            max_new_per_hour: 10000}
+          jira: {kind: jira, url: {env: E2E_JIRA}, email: admin, api_token: {env: E2E_VENDOR_PASSWORD},
+            project: OPS, max_new_per_hour: 10000}
+        """,
+    "policies.yaml": """
+        policies:
+          catch_all: platform
+          defaults: {page: [pagerduty, servicenow], ticket: [servicenow]}
+          routes:
+            - {name: paged, want: page, when: {subjects: ["service:paged-*"]}}
+            - {name: tracked, want: ticket, destinations: [jira], when: {subjects: ["service:tracked-*"]}}
+            - {name: everything-else, want: ticket}
+        """,
+}
+"""Services are named by the tests and stand in no catalogue: each is an outage of its own."""
+
+
+def write_mappings(directory: Path) -> None:
+    """The company's mapping files."""
+    directory.mkdir(mode=0o755, exist_ok=True)
+    for name, text in MAPPINGS.items():
+        (directory / name).write_text(dedent(text))
