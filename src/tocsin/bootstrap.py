@@ -10,8 +10,10 @@ from pathlib import Path
 from uuid import UUID
 
 from tocsin.config.mappings import Mappings, load, loads
+from tocsin.config.marks import Level
 from tocsin.config.settings import Settings
 from tocsin.decide.redact import Redactor
+from tocsin.domain.errors import BadMapping
 from tocsin.store import Database, mappings
 from tocsin.store.sealed import Seal
 from tocsin.store.wake import Waker
@@ -64,12 +66,24 @@ class App:
         return self._active
 
     def apply(self, directory: Path, *, actor: str) -> int:
-        """Load, keep and activate the mappings of a directory; raises BadMapping and changes nothing when they
+        """Check, keep and activate the mappings of a directory; raises BadMapping and changes nothing when they
         are bad."""
-        loaded = load(directory, env=self.env)
+        loaded = checked(directory, env=self.env)
         return mappings.activate(self.database, digest=loaded.digest, files=loaded.files, actor=actor)
 
     def _load(self, version: int) -> Mappings:
         if version == 0:
             return load(self.mappings_dir, env=self.env)
         return loads(mappings.stored(self.database, version).files, env=self.env, root=self.mappings_dir)
+
+
+def checked(directory: Path, *, env: Mapping[str, str]) -> Mappings:
+    """The mappings of a directory if they can be used: they load and `tocsin check` finds no error in them. Raises
+    BadMapping with every finding otherwise."""
+    from tocsin.config.findings import check  # noqa: PLC0415 checking imports every source and connector named
+
+    loaded = load(directory, env=env)
+    errors = [str(finding) for finding in check(loaded) if finding.level is Level.ERROR]
+    if errors:
+        raise BadMapping(errors)
+    return loaded

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.operating import Operator
 from tests.cli.processes import OrdinaryUser, an_ordinary_user, open_place
+from tests.pipeline.world import World
 
 
 @pytest.fixture
@@ -25,3 +27,17 @@ def ordinary_user() -> Iterator[OrdinaryUser]:
         pytest.skip("only root can become someone else")
     with an_ordinary_user() as user:
         yield user
+
+
+@pytest.fixture
+def world(database: str, tmp_path: Path) -> Iterator[World]:
+    """A whole Tocsin on a fresh database."""
+    made = World(database, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def operator(world: World, monkeypatch: pytest.MonkeyPatch) -> Operator:
+    """Somebody at the terminal of that world."""
+    return Operator(world, monkeypatch)

@@ -183,7 +183,7 @@ class Stack:
             timeout=30,
         )
         if answer.status_code == 202:
-            self.accepted.append(answer.json()["id"])
+            self.accepted.append(answer.json()["receipt"])
         return answer
 
     # -- what came of it

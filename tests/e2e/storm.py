@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -62,18 +62,20 @@ class Storm:
     statuses: Counter[int] = field(default_factory=Counter)
     failed: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _thread: threading.Thread | None = None
+    _senders: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(SENDERS))
+    _sending: list[Future[None]] = field(default_factory=list)
 
     def __enter__(self) -> Storm:
         """Begin to post."""
-        self._thread = threading.Thread(target=self._post_all, name="storm")
-        self._thread.start()
+        webhooks = self._webhooks()
+        self._sending = [self._senders.submit(self._post_some, webhooks) for _ in range(SENDERS)]
         return self
 
     def __exit__(self, *_error: object) -> None:
         """All webhooks are posted."""
-        assert self._thread is not None
-        self._thread.join()
+        self._senders.shutdown()
+        for sending in self._sending:
+            sending.result()
 
     @property
     def posted(self) -> int:
@@ -83,11 +85,6 @@ class Storm:
         """Wait until this share of the webhooks is posted."""
         wanted = share * self.turns * len(self.services)
         wait_until(lambda: self.posted >= wanted, 120, f"{wanted:.0f} webhooks are posted")
-
-    def _post_all(self) -> None:
-        webhooks = self._webhooks()
-        with ThreadPoolExecutor(SENDERS) as senders:
-            list(senders.map(self._post_some, [webhooks] * SENDERS))
 
     def _webhooks(self) -> Iterator[bytes]:
         for turn in range(self.turns):

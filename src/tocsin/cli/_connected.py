@@ -1,26 +1,20 @@
-"""What operator commands share: the installation's App, who is asking, JSON and text for the terminal."""
+"""The installation that an operator's command works on: the one that the environment names, or a running `tocsin up`."""
 
 from __future__ import annotations
 
-import getpass
-import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
-import click
-import orjson
-from rich.console import Console
+from sqlalchemy.exc import ProgrammingError
 
+from tocsin.bootstrap import App
+from tocsin.config.mappings import Mappings, loads, texts
+from tocsin.config.settings import Settings
 from tocsin.domain.errors import BadSetting
+from tocsin.store import mappings
 
-if TYPE_CHECKING:
-    from tocsin.bootstrap import App
-
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d|w)")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_UNDEFINED_TABLE = "42P01"
+"""SQLSTATE, PostgreSQL appendix A."""
 
 
 class LookingApp(App):
@@ -33,94 +27,14 @@ class LookingApp(App):
 
 @contextmanager
 def connected(*settings: str) -> Iterator[App]:
-    """The installation that TOCSIN_DATABASE_URL names, or that a running `tocsin up` announced. `settings` are needed
-    besides the database. Raises BadSetting when one is missing or the database has no schema."""
-    from sqlalchemy.exc import ProgrammingError
-
-    from tocsin.bootstrap import App
-    from tocsin.config.settings import Settings
-
-    app = App(Settings().require("database_url", *settings), pool_size=2)
+    """The installation that TOCSIN_DATABASE_URL names, or that a running `tocsin up` announced (main has joined it).
+    `settings` are needed besides the database. Raises BadSetting when one is missing or the database has no schema."""
+    app = LookingApp(Settings().require("database_url", *settings), pool_size=2)
     try:
         yield app
     except ProgrammingError as error:
-        if "UndefinedTable" not in type(error.orig).__name__:
+        if getattr(error.orig, "sqlstate", "") != _UNDEFINED_TABLE:
             raise
         raise BadSetting("this database has no schema yet: run `tocsin db upgrade`") from error
     finally:
         app.database.close()
-
-
-def actor() -> str:
-    """The person at the terminal, for the audit trail."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user often has no name
-        return f"user {os.geteuid()}"
-
-
-def echo_json(value: object) -> None:
-    """One JSON value on one line of standard output, domain values as they are kept."""
-    click.echo(orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS))
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, timedelta):
-        return f"PT{value.total_seconds():g}S"
-    if isinstance(value, frozenset | set):
-        return sorted(value)
-    if isinstance(value, Mapping):
-        return dict(value)
-    return str(value)
-
-
-def screen() -> Console:
-    """Where people read: colour on a terminal, plain text in a pipe, lines never cut."""
-    return Console(highlight=False, soft_wrap=True, markup=False)
-
-
-def progress_screen() -> Console:
-    """Where progress shows: standard error, so that a pipe gets the answer alone."""
-    return Console(stderr=True, highlight=False)
-
-
-class Moment(click.ParamType):
-    """A moment: RFC 3339 with an offset, or a span back from now (`90m`, `24h`, `7d`)."""
-
-    name = "time"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        text = str(value).strip()
-        if span := _SPAN.fullmatch(text):
-            return datetime.now(UTC) - timedelta(**{_UNITS[span[2]]: float(span[1])})
-        try:
-            at = datetime.fromisoformat(text)
-        except ValueError:
-            self.fail(f"{text!r} is neither a span such as 24h nor a time such as 2026-11-21T09:00:00Z", param, ctx)
-        if at.tzinfo is None:
-            self.fail(f"{text!r} names no offset; write {text}Z for UTC", param, ctx)
-        return at.astimezone(UTC)
-
-
-MOMENT = Moment()
-
-
-def number_of(display: str) -> int:
-    """1042 from `TOC-1042`, `toc-1042` or `1042`. Raises click's usage error."""
-    digits = display.upper().removeprefix("TOC-")
-    if not digits.isdecimal():
-        raise click.UsageError(f"{display!r} is not an incident; write it as TOC-1042")
-    return int(digits)
-
-
-def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
-    """`KEY=VALUE` options as a mapping. Raises click's usage error."""
-    found = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals or not key.strip():
-            raise click.UsageError(f"{option} {text!r}: write it as KEY=VALUE")
-        found[key.strip()] = value
-    return found

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from tocsin.cli._connected import echo_json, pairs, screen
+from tocsin.cli._terminal import echo_json, pairs, screen
 from tocsin.domain.errors import BadSetting
 
 if TYPE_CHECKING:

@@ -135,9 +135,9 @@ def _refuse_bad_mappings(directory: Path) -> None:
             f"there is no mappings directory {directory}: `tocsin init {directory}` writes a first one, "
             "or name yours with --mappings"
         )
-    from tocsin.config.mappings import load
+    from tocsin.bootstrap import checked
 
-    load(directory, env=os.environ)
+    checked(directory, env=os.environ)
 
 
 def _hold(data: Path, stack: ExitStack) -> None:

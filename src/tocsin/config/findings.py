@@ -174,7 +174,7 @@ def _cycles(mappings: Mappings, places: _Places) -> Found:
     """Each cycle once, told at its first entry. A warning: services do call each other in circles."""
     entries = mappings.catalog.entries
     told: set[frozenset[Subject]] = set()
-    for subject in sorted(entries):
+    for subject in sorted(_in_circles(entries)):
         way = _way_back(subject, entries)
         if way and frozenset(way) not in told:
             told.add(frozenset(way))
@@ -182,6 +182,23 @@ def _cycles(mappings: Mappings, places: _Places) -> Found:
             remedy = "remove the dependency that data does not follow"
             path = (*_place_of(subject), "depends_on")
             yield places.finding(entries[subject].origin, path, message, remedy, Level.WARNING)
+
+
+def _in_circles(entries: Mapping[Subject, Entry]) -> set[Subject]:
+    """What is left when everything that rests on nothing is taken away again and again: cycles, and what rests on
+    them."""
+    waits = {subject: {up for up in entry.depends_on if up in entries} for subject, entry in entries.items()}
+    dependants: dict[Subject, list[Subject]] = {}
+    for subject, upstream in waits.items():
+        for up in upstream:
+            dependants.setdefault(up, []).append(subject)
+    free = [subject for subject, upstream in waits.items() if not upstream]
+    for subject in free:
+        for dependant in dependants.get(subject, ()):
+            waits[dependant].discard(subject)
+            if not waits[dependant]:
+                free.append(dependant)
+    return set(entries) - set(free)
 
 
 def _way_back(start: Subject, entries: Mapping[Subject, Entry]) -> list[Subject]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from itertools import combinations
 from pathlib import Path
 from typing import TypeVar
@@ -294,19 +295,25 @@ def _moment(at: datetime, timezone: str) -> datetime:
 
 def ties(known: Catalog) -> list[Finding]:
     """Claims of equal rank by two teams to one thing: the same pattern, or patterns that meet in a catalogue entry."""
+    reach = {claim.pattern: _matched(claim.pattern, known) for claim in known.owns}
     found: dict[tuple[str, str], Finding] = {}
     for one, other in combinations(known.owns, 2):
-        if one.team == other.team or not _rank_alike(one, other):
-            continue
-        shared = _shared(one, other, known)
+        shared = _shared(one, other, known, reach) if one.team != other.team and _rank_alike(one, other) else ""
         if shared:
             message = f"{one.team} ({one.pattern}, {one.origin}) and {other.team} ({other.pattern}) both own {shared}"
-            remedy = "make one pattern longer or give the entry an owner"
-            field = f"teams.{other.team}.owns"
-            found.setdefault(
-                (one.origin, other.origin), Finding(where=other.origin, field=field, message=message, remedy=remedy)
+            finding = Finding(
+                where=other.origin,
+                field=f"teams.{other.team}.owns",
+                message=message,
+                remedy="make one pattern longer or give the entry an owner",
             )
+            found.setdefault((one.origin, other.origin), finding)
     return list(found.values())
+
+
+def _matched(pattern: str, known: Catalog) -> frozenset[Subject]:
+    matches = re.compile(translate(pattern)).match
+    return frozenset(subject for subject in known.entries if matches(subject))
 
 
 def _rank_alike(one: Owns, other: Owns) -> bool:
@@ -316,18 +323,13 @@ def _rank_alike(one: Owns, other: Owns) -> bool:
     return same_shape and (both_for_all or bool(one.symptoms & other.symptoms))
 
 
-def _shared(one: Owns, other: Owns, known: Catalog) -> str:
+def _shared(one: Owns, other: Owns, known: Catalog, reach: Mapping[str, frozenset[Subject]]) -> str:
     """The pattern, when it is the same, or the first entry where both decide."""
     if one.pattern == other.pattern:
         return one.pattern
     symptom = min(one.symptoms & other.symptoms, default=None)
-    for subject in sorted(known.entries):
-        if _both_match(subject, one, other):
-            deciding = known.owner(subject, symptom)
-            if deciding and deciding.where in (one.origin, other.origin):
-                return subject
+    for subject in sorted(reach[one.pattern] & reach[other.pattern]):
+        deciding = known.owner(subject, symptom)
+        if deciding and deciding.where in (one.origin, other.origin):
+            return subject
     return ""
-
-
-def _both_match(subject: Subject, one: Owns, other: Owns) -> bool:
-    return fnmatchcase(subject, one.pattern) and fnmatchcase(subject, other.pattern)

@@ -100,7 +100,7 @@ def attribute(
     after the first alert are no candidates. A change that also `touches` other subjects may have acted at any of them:
     its pattern is the mean over those that the catalogue knows; when it knows none, the mean over all subjects.
     Overlapping changes (same run or commit, or same subject within 2 min) are one candidate with the mass of its
-    subjects; the likeliest member speaks for it. Raises ValueError for an incident without members.
+    subjects; the likeliest member speaks for it, or the run that made the others. Raises ValueError for an incident without members.
     """
     pattern = Pattern(incident.members, catalog)
     onset_at = pattern.onset_at
@@ -111,7 +111,7 @@ def attribute(
     logs = _terms(candidates, lags, given, experience)
     own = logs.sum(axis=0)
     overlapping = _overlapping(lags, names, candidates)
-    heads, masses = _heads(overlapping, own, names)
+    heads, masses = _heads(overlapping, own, names, candidates)
     temper = TEMPER if experience.confirmed < ENOUGH_FEEDBACK else 1.0
     background = (math.log(background_per_day / 1440), pattern.anywhere)
     shares = _shares(np.append(masses, sum(background)) / temper)
@@ -230,7 +230,9 @@ def _overlapping(lags: list[float], names: list[Subject], candidates: list[Chang
     return group_of
 
 
-def _heads(overlapping: dict[int, list[int]], own: Floats, names: list[Subject]) -> tuple[list[int], Floats]:
+def _heads(
+    overlapping: dict[int, list[int]], own: Floats, names: list[Subject], candidates: list[Change]
+) -> tuple[list[int], Floats]:
     """Who speaks for each candidate, and its log mass. A group acts at each of its subjects once: one change told
     twice is not twice as likely."""
     masses = own.copy()
@@ -239,11 +241,19 @@ def _heads(overlapping: dict[int, list[int]], own: Floats, names: list[Subject])
         best: dict[Subject, float] = {}
         for i in group:
             best[names[i]] = max(best.get(names[i], -math.inf), float(own[i]))
-        head = max(group, key=lambda i: own[i])
+        head = _speaker(group, own, candidates)
         masses[head] = np.logaddexp.reduce([best[name] for name in sorted(best)])
         heads.append(head)
     heads.sort()
     return heads, masses[heads]
+
+
+def _speaker(group: list[int], own: Floats, candidates: list[Change]) -> int:
+    """The likeliest member; but a run speaks for what it altered: it is what people can look up and run again."""
+    runs = [
+        i for i in group if candidates[i].kind is ChangeKind.PIPELINERUN_FINISHED and "run_id" in candidates[i].labels
+    ]
+    return max(runs or group, key=lambda i: float(own[i]))
 
 
 def _log_odds(

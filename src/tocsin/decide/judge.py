@@ -43,9 +43,8 @@ def judge(
     """Gate, enrich, route and plan."""
     incident = opened_or_resolved(incident)
     incident = replace(incident, gate=gate(incident, policy, desk.catalog, now=now))
-    incident = replace(
-        incident, enrichment=enrich(incident, desk.catalog, policy, changes=changes, similar=similar, now=now)
-    )
+    found = enrich(incident, desk.catalog, policy, changes=changes, similar=similar, now=now)
+    incident = replace(incident, enrichment=replace(found, runbook=_address(found.runbook, desk.public_url)))
     before = incident.routing
     routing = route(incident, desk.catalog, policy, now=now)
     moved = before is not None and before.ownership.team != routing.ownership.team and bool(kept)
@@ -55,6 +54,13 @@ def judge(
     if incident.gate and incident.gate.state is not GateState.ACTIVE and incident.state is IncidentState.OPEN:
         waits.append(incident.gate.until)
     return Judged(incident=incident, planned=planned, again_at=min((w for w in waits if w), default=None))
+
+
+def _address(runbook: str, public_url: str) -> str:
+    """Where a reader finds the runbook: a file of the mappings is shown by our own console."""
+    if not runbook or "://" in runbook:
+        return runbook
+    return f"{public_url.rstrip('/')}/{runbook}"
 
 
 def opened_or_resolved(incident: Incident) -> Incident:

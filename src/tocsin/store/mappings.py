@@ -51,6 +51,17 @@ def stored(database: Database, version: int) -> StoredMappings:
     return StoredMappings(version=row.version, digest=row.digest, files=row.files)
 
 
+def active_file(database: Database, name: str) -> str | None:
+    """The text of one file of the active version; None when it has no such file."""
+    with database.transaction() as connection:
+        found = rows(
+            connection,
+            "SELECT files->>:name AS text FROM mapping_versions JOIN active_mapping USING (version)",
+            name=name,
+        )
+    return found[0].text if found else None
+
+
 def open_record_destinations(database: Database) -> dict[str, int]:
     """Destinations that still have records to keep right, with how many."""
     with database.transaction() as connection:

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from tocsin.config.settings import Settings
 from tocsin.domain.incident import Incident
-from tocsin.store import Database, jobs, reading
+from tocsin.store import Database, jobs, mappings, reading
 from tocsin.web.session import COOKIE, SESSION_S, allowed, opened, same_origin
 
 console = Blueprint("console", __name__, template_folder="templates", static_folder="static")
@@ -107,6 +107,15 @@ def cause(display: str) -> AnyResponse:
 def quarantine() -> str:
     """Messages that could not be understood."""
     return render_template("quarantine.html", messages=reading.quarantined(_database()))
+
+
+@console.get("/runbooks/<path:name>")
+def runbook(name: str) -> str:
+    """A runbook of the active mappings, as written."""
+    text = mappings.active_file(_database(), f"runbooks/{name}")
+    if text is None:
+        abort(404)
+    return render_template("runbook.html", name=name, text=text)
 
 
 @console.app_template_filter("clock")

@@ -108,7 +108,8 @@ def pipeline_run(
     output: Json = {**place, "facets": {}}
     if columns:
         output["facets"]["schema"] = {"fields": [{"name": each, "type": "NUMERIC"} for each in columns]}
-        output["facets"]["lifecycleStateChange"] = {"lifecycleStateChange": "OVERWRITE"}
+        state = "ALTER" if renamed else "OVERWRITE"
+        output["facets"]["lifecycleStateChange"] = {"lifecycleStateChange": state}
     if renamed:
         output["facets"]["columnLineage"] = {
             "fields": {

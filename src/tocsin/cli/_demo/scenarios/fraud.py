@@ -13,13 +13,13 @@ def fraud(clock: Clock) -> Scenario:
     return Scenario(
         key="fraud",
         title="A model promotion ruins calibration",
-        story="MLflow's alias champion of fraud moves to 12; half an hour later its calibration is off.",
+        story="MLflow's alias champion of fraud moves to 12; soon after its calibration is off.",
         mine="fraud",
         changes=(
             promotion(clock, "fraud", "11", ago=2600),
-            promotion(clock, "fraud", "12", ago=ONSET + 32),
+            promotion(clock, "fraud", "12", ago=ONSET + 22),
             deployment(clock, "fraud-api", "v2.0.6", ago=ONSET + 3),
-            deployment(clock, "search", "v6.0.1", ago=ONSET + 70),
+            deployment(clock, "demand-api", "v0.9.2", ago=ONSET + 190),
         ),
         alerts=(_calibration(clock),),
         recovery=(_calibration(clock, ended=RECOVERED),),

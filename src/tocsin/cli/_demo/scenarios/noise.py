@@ -7,7 +7,7 @@ from tocsin.cli._demo.scenario import Scenario
 
 WINDOW_HOST = "warehouse-1"
 """Its maintenance window is written around the demo's now."""
-FLAPS = (75.0, 50.0, 25.0)
+FLAPS = (82.0, 66.0, 52.0)
 LASTS = 3.0
 
 

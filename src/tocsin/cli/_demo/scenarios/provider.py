@@ -16,7 +16,7 @@ def provider(clock: Clock) -> Scenario:
         story="parcel-y stops answering; delivery-quotes fails with it, minutes after an innocent deploy.",
         mine="parcel-y",
         changes=(
-            deployment(clock, "orders-api", "v5.2.1", ago=ONSET + 5),
+            deployment(clock, "search", "v6.0.2", ago=ONSET + 5),
             deployment(clock, "delivery-quotes", "v1.3.0", ago=2300),
         ),
         alerts=_alerts(clock),
@@ -36,7 +36,7 @@ def provider(clock: Clock) -> Scenario:
                 notes=(r"^Recovered .*, 2 alerts clear",),
             ),
         ),
-        nearest="deploy orders-api v5.2.1",
+        nearest="deploy search v6.0.2",
     )  # fmt: skip
 
 
