@@ -1,4 +1,4 @@
-"""The installation that an operator's command works on: the one that the environment names, or a running `tocsin up`."""
+"""The installation that an operator's command works on: the one that the environment names, or the running one."""
 
 from __future__ import annotations
 

@@ -5,45 +5,32 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
-from rich.console import Console
-from rich.text import Text
 
+from tocsin.cli._explanation import Explanation, show
 from tocsin.cli._terminal import echo_json, pairs, screen
 from tocsin.domain.errors import BadMapping, BadSetting, Unavailable
 
 if TYPE_CHECKING:
     from tocsin.bootstrap import App
-    from tocsin.domain.alert import Alert
+    from tocsin.domain.alert import Alert, AlertState
     from tocsin.domain.catalog import Catalog
     from tocsin.domain.change import Change
     from tocsin.domain.incident import Incident
     from tocsin.domain.message import Hook, Message, Source
     from tocsin.domain.record import Record
     from tocsin.domain.subject import Subject
-    from tocsin.store.replaying import Rehearsal
+    from tocsin.store.rehearsing import Rehearsal
 
 SECTION = "decide"
+JOINED = "alert.joined"
+FOLDED = (JOINED, "alert.deduplicated")
 PATIENCE = 60
 """How often the decision is tried while a worker decides the same environment, a twentieth of a second apart."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
-    """Every step of one message's decision, in JSON's values."""
-
-    message: dict[str, Any]
-    verified: dict[str, str]
-    understood: dict[str, Any]
-    alerts: list[dict[str, Any]] = field(default_factory=list)
-    changes: list[dict[str, Any]] = field(default_factory=list)
-    record_updates: list[dict[str, Any]] = field(default_factory=list)
-    incidents: list[dict[str, Any]] = field(default_factory=list)
 
 
 @click.command()
@@ -69,7 +56,7 @@ def explain(*, payload: Path, hook_name: str, headers: tuple[str, ...], as_json:
     if as_json:
         echo_json(explained)
     else:
-        _print(explained, screen())
+        show(explained, screen())
 
 
 def rehearse(app: App, body: bytes, hook_name: str, headers: Mapping[str, str]) -> Explanation:
@@ -78,7 +65,7 @@ def rehearse(app: App, body: bytes, hook_name: str, headers: Mapping[str, str]) 
 
     from tocsin.domain.message import Message
     from tocsin.sources import find
-    from tocsin.store.replaying import rehearsal
+    from tocsin.store.rehearsing import rehearsal
 
     declared = app.active().mappings.hooks
     hook = declared.get(hook_name)
@@ -155,7 +142,14 @@ def _collect(app: App, stage: Rehearsal, message: Message, hook: Hook, source: S
         },
         verified=_verified(message, hook, source),
         understood={"outcome": understood["reason"], **understood["because"]},
-        alerts=_alerts(message, lines, stage, incidents, said.alerts if said else (), active.mappings.catalog),
+        alerts=_alerts(
+            lines,
+            stage,
+            message=message,
+            incidents=incidents,
+            sent=said.alerts if said else (),
+            catalog=active.mappings.catalog,
+        ),
         changes=[_change(c, active.mappings.catalog) for c in said.changes] if said else [],
         record_updates=[_update(line, incidents) for line in lines if line["action"].startswith("record.")],
         incidents=[_incident(i, records.get(i.id, []), lines) for i in incidents.values()],
@@ -174,43 +168,49 @@ def _verified(message: Message, hook: Hook, source: Source) -> dict[str, str]:
 
 
 def _alerts(
-    message: Message,
     lines: list[dict[str, Any]],
     stage: Rehearsal,
+    *,
+    message: Message,
     incidents: Mapping[UUID, Incident],
     sent: Sequence[Alert],
     catalog: Catalog,
 ) -> list[dict[str, Any]]:
     """One entry an alert of the message that was folded in: stored names are the catalogue's, `sent` the sender's."""
     raw = {alert.fingerprint: alert.subject for alert in sent}
-    joined = {line["fingerprint"]: line for line in lines if line["action"] == "alert.joined"}
-    folded = [line for line in lines if line["action"] == "alert.deduplicated" and line["message_id"] == message.id]
+    folded = [line for line in lines if line["action"] in FOLDED and line["message_id"] == message.id]
     states = stage.states([line["fingerprint"] for line in folded])
-    found = []
-    for line in folded:
-        state = states[line["fingerprint"]]
-        alert, join = state.alert, joined.get(line["fingerprint"])
-        incident = incidents.get(line["incident_id"])
-        sent_subject = raw.get(line["fingerprint"], alert.subject)
-        found.append(
-            {
-                "name": alert.name,
-                "subject": alert.subject,
-                "sent_subject": sent_subject,
-                "resolved_because": resolution(sent_subject, catalog),
-                "symptom": alert.symptom,
-                "severity": alert.severity,
-                "status": alert.status,
-                "summary": alert.summary,
-                "transition": line["reason"],
-                "occurrence": state.episode,
-                "reports": state.reports,
-                "incident": incident.display if incident else None,
-                "joined": join["reason"] if join else "member_already" if incident else "no_incident",
-                "joined_because": join["because"].get("why", "") if join else "",
-            }
+    return [
+        _alert(
+            line, states[line["fingerprint"]], incidents.get(line["incident_id"]), raw.get(line["fingerprint"]), catalog
         )
-    return found
+        for line in folded
+    ]
+
+
+def _alert(
+    line: dict[str, Any], state: AlertState, incident: Incident | None, sent: Subject | None, catalog: Catalog
+) -> dict[str, Any]:
+    alert = state.alert
+    transition, joined, because = line["reason"], "member_already" if incident else "no_incident", ""
+    if line["action"] == JOINED:  # its why begins with the transition
+        joined, (transition, _, because) = line["reason"], line["because"].get("why", "").partition(": ")
+    return {
+        "name": alert.name,
+        "subject": alert.subject,
+        "sent_subject": sent or alert.subject,
+        "resolved_because": resolution(sent or alert.subject, catalog),
+        "symptom": alert.symptom,
+        "severity": alert.severity,
+        "status": alert.status,
+        "summary": alert.summary,
+        "transition": transition,
+        "occurrence": state.episode,
+        "reports": state.reports,
+        "incident": incident.display if incident else None,
+        "joined": joined,
+        "joined_because": because,
+    }
 
 
 def resolution(sent: Subject, catalog: Catalog) -> str:
@@ -257,7 +257,7 @@ def _incident(incident: Incident, records: list[Record], lines: list[dict[str, A
     gate, routing, enrichment = incident.gate, incident.routing, incident.enrichment
     return {
         "display": incident.display,
-        "opened": any(line["action"] == "alert.joined" and line["reason"] == "opened" for line in mine),
+        "opened": any(line["action"] == JOINED and line["reason"] == "opened" for line in mine),
         "state": incident.state,
         "severity": incident.severity,
         "members": len(incident.members),
@@ -320,94 +320,3 @@ def _record(record: Record) -> dict[str, Any]:
         "title": wanted.title,
         "body": wanted.body,
     }
-
-
-# ------------------------------------------------------------------------------------------------------- for people
-
-
-def _print(explained: Explanation, console: Console) -> None:
-    message, verified = explained.message, explained.verified
-    _step(console, "received", f"hook {message['hook']} ({message['source']}, {message['environment']})")
-    _why(console, f"declared in {message['declared']}; mappings version {message['mapping_version']}")
-    if message["delivered_before"]:
-        _why(console, "a delivery with the same id was understood before: the real one would be dropped as a duplicate")
-    _step(console, "verified", verified["verdict"].replace("_", " "))
-    _why(console, verified["reason"])
-    said = explained.understood
-    counts = f"{len(explained.alerts)} alerts, {len(explained.changes)} changes, {len(explained.record_updates)} updates"
-    _step(console, "normalized", f"{said['outcome']}: {counts}")
-    _why(console, said.get("why", ""))
-    for change in explained.changes:
-        _step(console, "change", f"{change['kind']} {change['subject']} {change['version']} ({change['outcome']})")
-        _resolved(console, change)
-    for update in explained.record_updates:
-        _step(console, "record", f"{update['action']} by {update['actor']}: {update['reason'].replace('_', ' ')}")
-    for alert in explained.alerts:
-        _print_alert(console, alert)
-    for incident in explained.incidents:
-        _print_incident(console, incident)
-    console.print("Nothing was stored or sent.", style="dim")
-
-
-def _print_alert(console: Console, alert: dict[str, Any]) -> None:
-    _step(console, "alert", f"{alert['name']} on {alert['subject']} ({alert['symptom']}, {alert['severity']})")
-    _resolved(console, alert)
-    _step(console, "deduplicated", f"{alert['transition'].replace('_', ' ')}, occurrence {alert['occurrence']}")
-    where = f"into {alert['incident']}" if alert["incident"] else "no incident"
-    _step(console, "grouped", f"{alert['joined'].replace('_', ' ')}: {where}")
-    _why(console, alert["joined_because"])
-
-
-def _print_incident(console: Console, incident: dict[str, Any]) -> None:
-    console.print()
-    new = "new" if incident["opened"] else "known"
-    _step(console, "incident", f"{incident['display']} ({new}, {incident['state']}), {incident['members']} alerts")
-    if gate := incident["gate"]:
-        _step(console, "gate", gate.state + (f" until {gate.until:%Y-%m-%d %H:%M:%SZ}" if gate.until else ""))
-        _why(console, gate.because or gate.reason.replace("_", " "))
-    _print_causes(console, incident["attribution"])
-    if enriched := incident["enrichment"]:
-        _step(console, "enriched", f"about {enriched['head']} ({enriched['category']}): {enriched['impact']}")
-        _why(console, f"also affected: {', '.join(enriched['also_affected']) or 'nothing'}")
-        _why(console, f"runbook: {enriched['runbook'] or 'none'}")
-        for advice in enriched["advice"]:
-            _why(console, f"advice {advice.kind}: {advice.text} Because {advice.because}")
-    if route := incident["route"]:
-        _step(console, "routed", f"{route.want} for {route.ownership.team}, to {', '.join(route.destinations) or 'nobody'}")
-        _why(console, f"{route.because}" + (f" ({route.origin})" if route.origin else ""))
-        _why(console, route.ownership.why + (f" ({route.ownership.where})" if route.ownership.where else ""))
-    for record in incident["records"]:
-        number = f" {record['number']}" if record["number"] else ""
-        _step(console, "record", f"{record['action']}{number} at {record['destination']} ({record['kind']}, {record['mode']})")
-        console.print(Text(f"{record['title']}\n\n{record['body']}"), style="bold" if record["action"] == "open" else "")
-
-
-def _print_causes(console: Console, scored: dict[str, Any] | None) -> None:
-    if scored is None:
-        _step(console, "attributed", "not scored")
-        return
-    words = f"{scored['candidates']} candidate changes, {scored['no_known_change']:.0%} that no known change explains it"
-    _step(console, "attributed", words)
-    for suspect in scored["suspects"]:
-        _why(console, f"{suspect['probability']:.0%} {suspect['kind']} {suspect['subject']} ({suspect['change']})")
-        for reason in suspect["because"]:
-            _why(console, f"  for: {reason}")
-        for reason in suspect["against"]:
-            _why(console, f"  against: {reason}")
-
-
-def _resolved(console: Console, told: dict[str, Any]) -> None:
-    _why(console, f"{told['sent_subject']} → {told['subject']}: {told['resolved_because']}")
-
-
-def _step(console: Console, name: str, words: str) -> None:
-    from tocsin.decide.redact import clean
-
-    console.print(Text(f"{name:<13}", style="bold cyan") + Text(clean(words, 300)))
-
-
-def _why(console: Console, words: str) -> None:
-    from tocsin.decide.redact import clean
-
-    if words:
-        console.print(Text(f"{'':<13}{clean(words, 400)}", style="dim"))

@@ -1,134 +1,20 @@
-"""Deciding for show: a rehearsal that is rolled back, and a scratch database with a clock of its own."""
+"""A past period decided again: a scratch database with a clock of its own, and what a period came to."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ProgrammingError
 
-from tocsin.domain.alert import AlertState
 from tocsin.domain.errors import BadSetting
-from tocsin.domain.incident import Incident
-from tocsin.domain.message import Message
-from tocsin.domain.record import Record
-from tocsin.store.database import Database, bulk, dumped, migrate, rows, run
-from tocsin.store.inbox import put_back
-from tocsin.store.incidents import STATE, load_incidents
-from tocsin.store.records import of_incidents
-from tocsin.store.sealed import Seal
-
-# ------------------------------------------------------------------------------------------------------ rehearsal
-
-# A temporary table or sequence goes before the real one of its name (pg_temp leads the search path): the queues are
-# empty but for the rehearsed message, nobody's waiting work is touched, and no incident number is used up.
-_STAGE = (
-    "CREATE TEMPORARY TABLE messages (LIKE public.messages INCLUDING ALL) ON COMMIT DROP",
-    "CREATE TEMPORARY TABLE inbox (LIKE public.inbox INCLUDING ALL) ON COMMIT DROP",
-    "CREATE TEMPORARY TABLE signals (LIKE public.signals INCLUDING ALL) ON COMMIT DROP",
-    "CREATE TEMPORARY TABLE message_ids (LIKE public.message_ids INCLUDING ALL) ON COMMIT DROP",
-    "CREATE TEMPORARY TABLE audit (LIKE public.audit INCLUDING IDENTITY) ON COMMIT DROP",
-    "CREATE TEMPORARY SEQUENCE incident_numbers",
-    "SELECT setval('pg_temp.incident_numbers', last_value, is_called) FROM public.incident_numbers",
-)
-
-
-class Rehearsal(Database):
-    """The database as one transaction sees it that is never committed."""
-
-    def __init__(self, database: Database, connection: Connection) -> None:
-        self.url, self.engine = database.url, database.engine
-        self._connection = connection
-
-    @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """A savepoint of the one transaction."""
-        with self._connection.begin_nested():
-            yield self._connection
-
-    def receive(self, message: Message, seal: Seal) -> None:
-        """The message has arrived."""
-        values = {name: getattr(message, name) for name in ("id", "hook", "source", "environment", "received_at")}
-        with self.transaction() as connection:
-            run(
-                connection,
-                "INSERT INTO messages (id, received_at, hook, source, environment, headers, query, body) VALUES (:id,"
-                " :received_at, :hook, :source, :environment, CAST(:headers AS jsonb), '{}', :body)",
-                **values,
-                headers=dumped(dict(message.headers)),
-                body=seal.seal(message.body),
-            )
-            put_back(connection, [message.id])
-
-    def waiting(self) -> list[str]:
-        """Environments for which the message holds something that is not yet decided."""
-        with self.transaction() as connection:
-            return [row.environment for row in rows(connection, "SELECT DISTINCT environment FROM signals ORDER BY 1")]
-
-    def leave_out_others(self) -> None:
-        """What is due for incidents by itself is left to the workers; those at work are not waited for."""
-        with self.transaction() as connection:
-            run(
-                connection,
-                "UPDATE incidents SET attribute_due_at = NULL, decide_again_at = NULL WHERE id IN ("
-                " SELECT id FROM incidents WHERE least(attribute_due_at, decide_again_at)"
-                "  <= clock_timestamp() + interval '1 minute' FOR UPDATE SKIP LOCKED)",
-            )
-
-    def delivered_before(self, hook: str, sender_id: str) -> bool:
-        """Was a message with this sender's id understood already?"""
-        with self.transaction() as connection:
-            known = "SELECT FROM public.message_ids WHERE hook = :hook AND sender_id = :id"
-            return bool(rows(connection, known, hook=hook, id=sender_id[:200]))
-
-    def states(self, fingerprints: Sequence[str]) -> dict[str, AlertState]:
-        """What is known of these alerts."""
-        with self.transaction() as connection:
-            found = rows(connection, "SELECT state FROM alerts WHERE fingerprint = ANY(:f)", f=list(fingerprints))
-        return {state.fingerprint: state for state in (STATE.validate_python(row.state) for row in found)}
-
-    def audit(self) -> list[dict[str, Any]]:
-        """What the rehearsal decided, in order."""
-        with self.transaction() as connection:
-            return [dict(row._mapping) for row in rows(connection, "SELECT * FROM audit ORDER BY id")]
-
-    def incidents(self, ids: Sequence[UUID]) -> dict[UUID, Incident]:
-        """These incidents as the rehearsal leaves them."""
-        with self.transaction() as connection:
-            return load_incidents(connection, ids)
-
-    def records(self, ids: Sequence[UUID]) -> dict[UUID, list[Record]]:
-        """Their records, with the wanted state that the rehearsal leaves."""
-        with self.transaction() as connection:
-            return of_incidents(connection, ids)
-
-
-@contextmanager
-def rehearsal(database: Database) -> Iterator[Rehearsal]:
-    """The database to decide on for show; all that is written is rolled back at the end."""
-    # A pool of its own: statements prepared before would still mean the real tables, those prepared here the others.
-    own = Database(database.url, pool_size=1)
-    try:
-        with own.transaction() as connection:
-            for statement in _STAGE:
-                connection.execute(text(statement))
-            try:
-                yield Rehearsal(own, connection)
-            finally:
-                whole = connection.get_transaction()
-                assert whole is not None
-                whole.rollback()
-    finally:
-        own.close()
-
-
-# -------------------------------------------------------------------------------------------------------- scratch
+from tocsin.store.database import Database, bulk, migrate, rows, run
 
 SCRATCH = "tocsin_replay_"
 """Scratch databases are named so, with the moment of their making."""
@@ -216,7 +102,12 @@ def prepare(database: Database, made: Database, period: Period, *, changes_back:
             "SELECT id, external_id, number, url FROM records WHERE external_id <> '' AND created_at >= :warm",
             warm=period.warm_at,
         )
-        count = rows(live, f"SELECT count(*) AS n FROM messages m WHERE {_IN_PERIOD}", **_period(period))[0].n
+        count = rows(
+            live,
+            "SELECT count(*) AS n FROM messages WHERE received_at >= :warm AND received_at < :until"
+            " AND (:environment = '' OR environment IN (:environment, '*'))",
+            **_period(period),
+        )[0].n
         run(connection, "UPDATE installation SET id = :id", id=rows(live, "SELECT id FROM installation")[0].id)
         bulk(
             connection,
@@ -231,11 +122,6 @@ def prepare(database: Database, made: Database, period: Period, *, changes_back:
             [dict(row._mapping) for row in sent],
         )
     return int(count)
-
-
-_IN_PERIOD = (
-    "m.received_at >= :warm AND m.received_at < :until AND (:environment = '' OR m.environment IN (:environment, '*'))"
-)
 
 
 def _period(period: Period) -> dict[str, object]:
@@ -254,8 +140,9 @@ def feed(
     with database.transaction() as live:
         found = rows(
             live,
-            "SELECT m.id, m.received_at, m.hook, m.source, m.environment, m.headers, m.query, m.body FROM messages m"
-            f" WHERE {_IN_PERIOD} AND (m.received_at, m.id) > (:at, :id) ORDER BY m.received_at, m.id LIMIT :limit",
+            "SELECT id, received_at, hook, source, environment, headers, query, body FROM messages"
+            " WHERE received_at >= :warm AND received_at < :until AND (received_at, id) > (:at, :id)"
+            " AND (:environment = '' OR environment IN (:environment, '*')) ORDER BY received_at, id LIMIT :limit",
             **_period(period),
             at=after[0],
             id=after[1],
@@ -267,8 +154,8 @@ def feed(
             connection,
             "WITH kept AS (INSERT INTO messages SELECT id, received_at, hook, source, environment, headers, query,"
             "  decode(body, 'hex') FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (id uuid,"
-            "  received_at timestamptz, hook text, source text, environment text, headers jsonb, query jsonb, body text)"
-            "  RETURNING id, received_at, environment)"
+            "   received_at timestamptz, hook text, source text, environment text, headers jsonb, query jsonb,"
+            "   body text) RETURNING id, received_at, environment)"
             " INSERT INTO inbox (id, received_at, environment) SELECT id, received_at, environment FROM kept",
             [{**row._mapping, "body": bytes(row.body).hex()} for row in batch],
         )
@@ -301,9 +188,6 @@ def pretend_delivered(made: Database) -> int:
         )
 
 
-# ------------------------------------------------------------------------------------------- what a period came to
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upshot:
     """What one incident came to: `outcome` is page, ticket, muted or none."""
@@ -334,21 +218,17 @@ def upshots(database: Database, period: Period) -> list[Upshot]:
     return [_upshot(row._mapping) for row in found]
 
 
-_UPSHOTS = (
-    """
-SELECT m.id, m.number, m.environment, m.title, m.received_at AS opened_at, m.routing, m.gate,
-    m.attribution->'suspects'->0 AS suspect,
-    ARRAY(SELECT a.fingerprint FROM alerts a WHERE a.incident_id = m.id
-        UNION SELECT o.fingerprint FROM occurrences o WHERE o.incident_id = m.id) AS fingerprints,
-    ARRAY(SELECT r.destination FROM records r WHERE r.incident_id = m.id ORDER BY r.destination) AS destinations,
-    (SELECT min(r.wanted->>'want') FROM records r WHERE r.incident_id = m.id) AS recorded,
-    (SELECT l.reason FROM audit l WHERE l.incident_id = m.id AND l.action = 'incident.decided'
+_UPSHOTS = """
+SELECT i.id, i.number, i.environment, i.title, i.opened_at, i.routing, i.gate, i.attribution->'suspects'->0 AS suspect,
+    ARRAY(SELECT a.fingerprint FROM alerts a WHERE a.incident_id = i.id
+        UNION SELECT o.fingerprint FROM occurrences o WHERE o.incident_id = i.id) AS fingerprints,
+    ARRAY(SELECT r.destination FROM records r WHERE r.incident_id = i.id ORDER BY r.destination) AS destinations,
+    (SELECT min(r.wanted->>'want') FROM records r WHERE r.incident_id = i.id) AS recorded,
+    (SELECT l.reason FROM audit l WHERE l.incident_id = i.id AND l.action = 'incident.decided'
         AND l.reason NOT IN ('page', 'ticket', 'none') ORDER BY l.id DESC LIMIT 1) AS held_by
-FROM (SELECT *, opened_at AS received_at FROM incidents) AS m
-WHERE """
-    + _IN_PERIOD
-    + " ORDER BY m.opened_at, m.id"
-)
+FROM incidents i WHERE opened_at >= :warm AND opened_at < :until
+    AND (:environment = '' OR environment = :environment) ORDER BY opened_at, id
+"""
 
 
 def _upshot(row: Mapping[str, Any]) -> Upshot:
@@ -371,52 +251,4 @@ def _upshot(row: Mapping[str, Any]) -> Upshot:
         cause=suspect["change"]["id"] if named else "",
         probability=round(float(suspect["probability"]), 3) if named else 0.0,
         alerts=frozenset(row["fingerprints"]),
-    )
-
-
-# ----------------------------------------------------------------------------------------- what operators look up
-
-
-def open_incidents(database: Database, limit: int = 1_000) -> list[Incident]:
-    """Open incidents, newest first."""
-    with database.transaction() as connection:
-        found = rows(
-            connection, "SELECT id FROM incidents WHERE state = 'open' ORDER BY number DESC LIMIT :limit", limit=limit
-        )
-        loaded = load_incidents(connection, [row.id for row in found])
-    return [loaded[row.id] for row in found if row.id in loaded]
-
-
-def dead_records(database: Database, destination: str = "") -> list[dict[str, Any]]:
-    """Records that need a person, those of the newest incident first."""
-    with database.transaction() as connection:
-        found = rows(
-            connection,
-            "SELECT 'TOC-' || i.number AS incident, r.destination, r.kind, r.generation, r.number,"
-            " r.wanted->>'title' AS title, r.last_reason AS reason, r.last_detail AS detail, r.attempts, r.changed_at"
-            " FROM records r JOIN incidents i ON i.id = r.incident_id WHERE r.state = 'dead'"
-            " AND (:destination = '' OR r.destination = :destination) ORDER BY i.number DESC, r.destination",
-            destination=destination,
-        )
-    return [dict(row._mapping) for row in found]
-
-
-def quarantined_of(connection: Connection, hook: str) -> list[tuple[UUID, str, bool]]:
-    """Quarantined messages, of one hook or of all: id, environment, and whether the body is still kept."""
-    found = rows(
-        connection,
-        "SELECT q.message_id, q.environment, EXISTS (SELECT FROM messages m WHERE m.id = q.message_id"
-        "  AND m.received_at = q.received_at) AS kept FROM quarantine q WHERE q.replayed_at IS NULL"
-        " AND (:hook = '' OR q.hook = :hook) ORDER BY q.received_at, q.message_id",
-        hook=hook,
-    )
-    return [(row.message_id, row.environment, row.kept) for row in found]
-
-
-def mark_replayed(connection: Connection, message_ids: Sequence[UUID]) -> None:
-    """These messages have left quarantine."""
-    run(
-        connection,
-        "UPDATE quarantine SET replayed_at = clock_timestamp() WHERE message_id = ANY(:ids)",
-        ids=list(message_ids),
     )

@@ -1,0 +1,70 @@
+"""Suppression annotates: what is muted or waits is asked again, and nothing is lost."""
+
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from tests.pipeline.world import MAPPINGS, World
+
+
+@pytest.fixture
+def worlds(database: str, tmp_path: Path) -> "Callable[[str], World]":
+    def make(extra: str) -> World:
+        return World(database, tmp_path, {**MAPPINGS, "extra.yaml": dedent(extra)})
+
+    return make
+
+
+def gate_of(world: World) -> tuple[str, str]:
+    [incident] = world.incidents()
+    return str(incident["gate"]), str(incident["gate_reason"])
+
+
+def test_in_a_window_nobody_is_told_and_when_it_ends_the_ticket_opens(worlds: Callable[[str], World]) -> None:
+    world = worlds("""
+        maintenance:
+          weekly: {subjects: ["service:checkout"], starts_at: "2026-01-04T00:00:00Z", duration: 24h, rrule: FREQ=DAILY}
+        """)
+    world.alert("HighLatency", minutes=29, service="checkout")
+    world.settle()
+    assert gate_of(world)[0] == "muted"
+    assert world.sql("SELECT FROM records") == []
+    [waiting] = world.sql("SELECT decide_again_at > now() AS later FROM incidents")
+    assert waiting["later"]
+    (world.app.mappings_dir / "extra.yaml").write_text("{}")
+    world.app.apply(world.app.mappings_dir, actor="test")
+    world.do("UPDATE incidents SET decide_again_at = now()")
+    world.settle()
+    assert gate_of(world)[0] == "active"
+    assert len(world.sql("SELECT FROM records")) == 1
+    world.close()
+
+
+def test_a_symptom_that_must_persist_waits_and_a_recovery_in_time_tells_nobody(
+    worlds: Callable[[str], World],
+) -> None:
+    world = worlds("""
+        policies: {persistence: {latency: 45m}}
+        """)
+    world.alert("HighLatency", minutes=29, service="checkout")
+    world.settle()
+    assert gate_of(world)[0] == "waiting"
+    world.alert("HighLatency", minutes=29.9, resolved=True, service="checkout")
+    world.settle()
+    assert gate_of(world) == ("muted", "recovered_before_persisting")
+    assert world.sql("SELECT FROM records") == []
+    world.close()
+
+
+def test_a_bad_mapping_is_refused_and_the_old_version_decides_on(worlds: Callable[[str], World]) -> None:
+    from tocsin.domain.errors import BadMapping
+
+    world = worlds("{}")
+    before = world.app.active().version
+    (world.app.mappings_dir / "extra.yaml").write_text("teems: {}\n")
+    with pytest.raises(BadMapping, match=r"extra.yaml:1: teems: unknown key; did you mean \"teams\""):
+        world.app.apply(world.app.mappings_dir, actor="test")
+    assert world.app.active().version == before
+    world.close()
