@@ -146,10 +146,11 @@ def installation(*, workers: int = 2) -> Iterator[Installation]:
             if process.poll() is not None:
                 raise TooSlowError("tocsin up ended: " + (place / "up.log").read_text()[-2000:])
             made.settings = settings_of(place / "data")
-            return bool(made.settings) and {"worker", "attribute", "beat"} <= made.parts().keys()
+            running = made.parts()
+            return bool(made.settings) and len(running.get("worker", ())) > workers and "beat" in running
 
         wait_until(is_up, within_s=START_S, what="tocsin up")
-        time.sleep(4.0)  # Celery's processes import and fork
+        time.sleep(2.0)  # the attribute worker brings scipy
         yield made
         made.database.close()
 

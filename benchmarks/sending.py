@@ -55,11 +55,15 @@ async def _post_all(
     async def sender() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for n in numbers:
+            if writer.is_closing():
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
             if per_second:
                 await asyncio.sleep(max(0.0, clock + n / per_second - time.monotonic()))
             due = n / per_second if per_second else time.monotonic() - clock
             writer.write(_request(path, bodies[n]))
-            status, answer = await _answer(reader)
+            status, kept, answer = await _answer(reader)
+            if not kept:
+                writer.close()
             posted[n] = Posted(
                 at=began + due, seconds=time.monotonic() - clock - due, status=status, answer=answer
             )
@@ -80,10 +84,12 @@ def _request(path: str, body: bytes) -> bytes:
     return head.encode() + body
 
 
-async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    head = await reader.readuntil(b"\r\n\r\n")
-    found = re.search(rb"(?i)content-length: *(\d+)", head)
-    return int(head[9:12]), await reader.readexactly(int(found[1])) if found else b""
+async def _answer(reader: asyncio.StreamReader) -> tuple[int, bool, bytes]:
+    """Status, whether the server keeps the connection, body."""
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    found = re.search(rb"content-length: *(\d+)", head)
+    body = await reader.readexactly(int(found[1])) if found else b""
+    return int(head[9:12]), b"connection: close" not in head, body
 
 
 def rate_of(posted: Sequence[Posted]) -> Rate:

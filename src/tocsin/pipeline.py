@@ -228,21 +228,15 @@ def _remembered(app: App, active: Active, store: Decisions, waiting: Sequence[Wa
                 (
                     g.incident_id,
                     [
-                        Seen(
-                            fingerprint=fingerprint,
-                            subject=subject,
-                            name=name,
-                            symptom=Symptom(symptom),
-                            at=at,
-                            tokens=tokens_of(f"{name} {resource}"),
-                        )
-                        for fingerprint, subject, name, resource, symptom, at in g.seen
+                        Seen(fingerprint=f, subject=s, name=n, symptom=Symptom(y), at=at, tokens=tokens_of(n))
+                        for f, s, n, y, at in g.seen
                     ],
                     g.last_at,
                 )
                 for g in groups
             ],
         ),
+        firing=store.firing(sorted(ids)),
         record_owner=owners,
     )
 

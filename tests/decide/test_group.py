@@ -105,13 +105,20 @@ def test_ml_subjects_are_given_more_time() -> None:
     )
 
 
-def test_an_unknown_subject_joins_only_itself_or_the_same_words_nearby() -> None:
-    found = groups(seen("host:n1", name="DiskFull", resource="sda"))
-    assert joined(found, seen("host:n1", 5, name="HighLoad")) == FIRST
-    assert joined(found, seen("host:n2", 4, name="DiskFull", resource="sda")) == FIRST
-    assert joined(found, seen("host:n2", 6, name="DiskFull", resource="sda")) is None
-    assert joined(found, seen("host:n2", 1, name="DiskFull", resource="root")) is None
-    assert joined(found, seen("service:checkout", 1, name="DiskFull", resource="sda")) is None
+def test_an_unknown_subject_joins_only_itself() -> None:
+    found = groups(seen("host:n1", name="DiskFull"))
+    assert joined(found, seen("host:n1", 4, name="MemoryFull")) == FIRST
+    assert joined(found, seen("host:n2", 1, name="DiskFull")) is None
+    assert joined(found, seen("service:checkout", 1, name="DiskFull")) is None
+
+
+def test_what_has_ended_takes_no_more_until_one_of_its_own_alerts_is_back() -> None:
+    found = groups(seen("service:checkout"))
+    found.close(FIRST)
+    assert joined(found, seen("service:checkout", 1)) is None
+    assert joined(found, seen("service:payments", 1)) is None
+    found.add(FIRST, seen("service:checkout", 2))
+    assert joined(found, seen("service:checkout", 3, name="HighLatency")) == FIRST
 
 
 def test_of_equal_groups_the_older_wins() -> None:

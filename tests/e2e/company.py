@@ -54,7 +54,14 @@ MAPPINGS = {
             - {name: everything-else, want: ticket}
         """,
 }
-"""Services are named by the tests and stand in no catalogue: each is an outage of its own."""
+TAGS = {"storm": 20, "worker": 5, "wiped": 5, "redis": 5, "frozen": 5, "restart": 5, "away": 5, "beats": 5, "lost": 5,
+        "slow": 5, "bombs": 5}  # fmt: skip
+"""Each test's services of each way out: known, and unrelated to one another, so that each is an outage of its own."""
+
+
+def services(tag: str) -> list[str]:
+    """The services that only this test uses, the ways out taking turns."""
+    return [f"{way}-{tag}-{number:02d}" for number in range(TAGS[tag]) for way in DESTINATIONS]
 
 
 def write_mappings(directory: Path) -> None:
@@ -62,3 +69,5 @@ def write_mappings(directory: Path) -> None:
     directory.mkdir(mode=0o755, exist_ok=True)
     for name, text in MAPPINGS.items():
         (directory / name).write_text(dedent(text))
+    known = "".join(f"  {service}: {{}}\n" for tag in TAGS for service in services(tag))
+    (directory / "services.yaml").write_text(f"services:\n{known}")

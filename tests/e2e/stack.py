@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ SEEDS: Mapping[str, Mapping[str, object]] = {
 TOCSIN = (sys.executable, "-m", "tocsin.cli")
 WORKERS = ("worker-1", "worker-2")
 USUAL = ("web", *WORKERS, "attribute", "beat")
-KILL = ((signal.SIGKILL, 5.0),)
+KILL: Sequence[tuple[signal.Signals, float]] = ()
 
 
 def wait_until(condition: Callable[[], object], timeout_s: float, message: str) -> float:
@@ -134,9 +134,11 @@ class Stack:
     def end_part(self, name: str, steps: Sequence[tuple[signal.Signals, float]] = KILL) -> None:
         """End one part's processes, by kill -9 unless told otherwise."""
         process = self.processes.pop(name)
-        if steps is KILL:
+        if steps is not KILL:
+            end(process, steps=steps)
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        end(process, steps=steps, group=True)
+        process.wait(5)
 
     def end_postgres(self) -> None:
         """Stop the database server as an operator's restart does (fast shutdown)."""

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 import orjson
 import requests
 
-from tests.e2e.company import DESTINATIONS
 from tests.e2e.stack import Stack, wait_until
 
 SENDERS = 4
@@ -44,11 +43,6 @@ def two_alerts(service: str, turn: int, *, starts_at: datetime) -> bytes:
     """A webhook of two alerts, each of another pod; every third turn repeats an earlier one."""
     pods = (turn - turn % 3, turn)
     return alertmanager([alert(service, starts_at=starts_at, pod=f"{service}-{pod}-{i}") for i, pod in enumerate(pods)])
-
-
-def services(tag: str, each: int) -> list[str]:
-    """So many services of each way out, with a name that only this test uses."""
-    return [f"{way}-{tag}-{number:02d}" for number in range(each) for way in DESTINATIONS]
 
 
 @dataclass

@@ -6,14 +6,15 @@ import time
 
 import pytest
 
+from tests.e2e.company import services
 from tests.e2e.stack import Stack
-from tests.e2e.storm import Storm, audit, incidents_of, services, settle
+from tests.e2e.storm import Storm, audit, incidents_of, settle
 
 pytestmark = pytest.mark.e2e
 
 
 def test_a_thousand_webhooks_end_in_one_record_an_outage(stack: Stack) -> None:
-    hit = services("storm", 20)
+    hit = services("storm")
     began = time.monotonic()
     with Storm(stack, hit, turns=17) as storm:
         pass

@@ -49,7 +49,7 @@ def progress_screen() -> Console:
     return Console(stderr=True, highlight=False)
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType[datetime]):
     """A moment: RFC 3339 with an offset, or a span back from now (`90m`, `24h`, `7d`)."""
 
     name = "time"

@@ -55,6 +55,8 @@ class Fold:
     states: dict[str, AlertState]
     incidents: dict[UUID, Known]
     groups: Groups
+    firing: dict[UUID, int] = field(default_factory=dict)
+    """How many members of each known incident fire: at none it is over, and takes no other alert."""
     record_owner: Mapping[str, UUID] = field(default_factory=dict)
     """Vendors' record ids and our record keys → incident."""
     moved: set[str] = field(default_factory=set)
@@ -79,6 +81,7 @@ class Fold:
         for state in states:
             known = self.states.get(state.fingerprint, state)
             ended = expire(known, now=now)
+            self._count(known, ended or known, now)
             self.states[known.fingerprint] = ended or known
             self.moved.add(known.fingerprint)
             if ended is not None:
@@ -100,10 +103,24 @@ class Fold:
             self._note("alert.deduplicated", transition, state, at=at, message_id=message_id)
         self.states[alert.fingerprint] = state
         self.moved.add(alert.fingerprint)
+        self._count(known, state, at)
         if transition is Transition.RESOLVED:
             self._end(state)
         if state.incident_id is not None and transition not in QUIET:
             self.touched.add(state.incident_id)
+
+    def _count(self, before: AlertState | None, after: AlertState, at: datetime) -> None:
+        """Follow how many members fire; the last one to end closes its incident, as judging will see it too."""
+        fired = before is not None and before.status is Status.FIRING
+        fires = after.status is Status.FIRING
+        incident_id = after.incident_id
+        if incident_id is None or fired == fires:
+            return
+        self.firing[incident_id] = self.firing.get(incident_id, 0) + (1 if fires else -1)
+        incident = self.incidents.get(incident_id)
+        if incident is not None and self.firing[incident_id] <= 0:
+            self.incidents[incident_id] = replace(incident, state=IncidentState.RESOLVED, resolved_at=at)
+            self.groups.close(incident_id)
 
     def _end(self, state: AlertState) -> None:
         self.ended.append(state)

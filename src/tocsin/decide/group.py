@@ -7,7 +7,7 @@ nearest alert, slowly for ML subjects; text compares names. The best group above
 
 Beside the model stand three rules of ours. The same name on the same subject joins at once: a storm of one fault's
 pods is one incident. A subject that no believable root of the group can reach never joins, however rare its alert. A
-subject that the catalogue does not know joins only its own kind: itself, or the same words within 5 min."""
+subject that the catalogue does not know joins only what it alerted in itself."""
 
 from __future__ import annotations
 
@@ -43,7 +43,6 @@ MIN_TEXT = 0.5
 """Names of one fault's alerts often share no word (HighLatency, ErrorBudgetBurn): words may only halve the ratio."""
 MIN_SHARE = 0.01
 """How much of the group's belief must lie on roots that reach the subject. One without any tie stays below .003."""
-SAME_WORDS_MIN = 5.0
 AGREE = 0.8
 _TIMES, _TEXTS = 256, 16
 _P: Floats = np.append(0.01 + 0.8 * 0.55 ** np.arange(MAX_HOPS + 1), 0.002)
@@ -80,8 +79,13 @@ def seen_of(state: AlertState, onset_at: datetime | None = None) -> Seen:
         name=alert.name,
         symptom=alert.symptom,
         at=onset_at or state.starts_at,
-        tokens=tokens_of(f"{alert.name} {alert.resource}"),
+        tokens=tokens_of(alert.name),
     )
+
+
+def _minute(seen: Seen) -> float:
+    """Whole minutes: what is remembered of a group must not depend on how its alerts were batched."""
+    return float(seen.at.timestamp() // 60)
 
 
 @lru_cache(maxsize=4096)
@@ -138,6 +142,7 @@ class Groups:
         self._groups: list[_Group] = []
         self._row: dict[UUID, int] = {}
         self._by_name: dict[tuple[Subject, str], UUID] = {}
+        self._closed: set[UUID] = set()
         nodes = len(self._topology.subjects)
         self._log = np.zeros((MAX_GROUPS, nodes))
         self._belief = np.zeros((MAX_GROUPS, nodes))
@@ -153,12 +158,12 @@ class Groups:
         group that began first wins, then the smaller id."""
         subject = self._catalog.resolve(seen.subject)
         same = self._by_name.get((subject, seen.name))
-        if same is not None:
+        if same is not None and same not in self._closed:
             return Placement(incident_id=same, llr=CERTAIN, because=f"{seen.name} on {subject} is already part of it")
-        minute = seen.at.timestamp() / 60
+        minute = _minute(seen)
         chance = math.log(rate_per_day / 1440 + 1e-5)
         known = subject in self._topology.index
-        rows = self._likely(subject, minute, chance) if known else self._alike(subject, seen.tokens, minute)
+        rows = self._likely(subject, minute, chance) if known else self._same(subject, minute)
         best: tuple[float, float, UUID, int] | None = None
         for row, alerts, bound in rows:
             if best is not None and bound < -best[0] - 1e-6:
@@ -184,8 +189,10 @@ class Groups:
         row = self._row.get(incident_id)
         if row is None:
             row = self._open(incident_id)
-        group, minute = self._groups[row], seen.at.timestamp() / 60
-        insort(group.times, minute)
+        self._closed.discard(incident_id)
+        group, minute = self._groups[row], _minute(seen)
+        if minute not in group.times:
+            insort(group.times, minute)
         if len(group.times) > _TIMES:
             del group.times[0]
         if len(group.texts) < _TEXTS:
@@ -201,6 +208,13 @@ class Groups:
             self._log[row] += _LOG_P[self._topology.hops_to(subject)]
             belief = np.exp(self._log[row] - self._log[row].max())
             self._belief[row] = belief / belief.sum()
+
+    def close(self, incident_id: UUID) -> None:
+        """Everything in this incident has ended: it takes no more, until one of its own alerts is added again."""
+        row = self._row.get(incident_id)
+        self._closed.add(incident_id)
+        if row is not None:
+            self._first[row], self._last[row] = np.inf, -np.inf
 
     def _open(self, incident_id: UUID) -> int:
         """A row for a new group; when all are taken, that of the group which grew longest ago."""
@@ -234,14 +248,14 @@ class Groups:
         for row in rows[np.argsort(-bound[rows], kind="stable")].tolist():
             yield row, float(alerts[row]), float(bound[row])
 
-    def _alike(self, subject: Subject, tokens: frozenset[str], minute: float) -> Iterator[tuple[int, float, float]]:
-        """The same for a subject that the catalogue does not know: groups in which it, or the same words, alerted."""
+    def _same(self, subject: Subject, minute: float) -> Iterator[tuple[int, float, float]]:
+        """The same for a subject that the catalogue does not know: groups in which it alerted itself. What is not
+        mapped is tied to nothing else; equal words are no reason."""
         for row, group in enumerate(self._groups):
-            apart = group.distance(minute)
-            if subject in group.subjects and apart <= self._ttl[row]:
+            if group.incident_id in self._closed or subject not in group.subjects:
+                continue
+            if group.distance(minute) <= self._ttl[row]:
                 yield row, float(_P[0]), math.inf
-            elif tokens and tokens in group.texts and apart <= SAME_WORDS_MIN:
-                yield row, float(_P[1]), math.inf
 
     @staticmethod
     def _ratio(group: _Group, subject: Subject, alerts: float, minute: float, *, tokens: frozenset[str]) -> float:

@@ -41,12 +41,12 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenGroup:
-    """An open incident as grouping sees it: one row per (subject, name)."""
+    """An open incident as grouping sees it: one row per subject, name and minute."""
 
     incident_id: UUID
     last_at: datetime
-    seen: tuple[tuple[str, Subject, str, str, str, datetime], ...]
-    """fingerprint, subject, name, resource, symptom, starts_at"""
+    seen: tuple[tuple[str, Subject, str, str, datetime], ...]
+    """fingerprint, subject, name, symptom and the minute in which it started"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,15 +145,14 @@ class Decisions:
         """Open incidents with an alert since then, oldest first, at most 200 (correlation.md §3)."""
         found = rows(
             self._connection,
-            "SELECT i.id, i.last_alert_at, a.fingerprint, a.subject, a.name, a.resource, a.symptom, a.starts_at FROM ("
+            "SELECT i.id, i.last_alert_at, a.fingerprint, a.subject, a.name, a.symptom, a.starts_at FROM ("
             "  SELECT id, opened_at, last_alert_at FROM incidents WHERE environment = :environment"
             "  AND state = 'open' AND last_alert_at > clock_timestamp() - CAST(:since AS interval)"
             "  ORDER BY last_alert_at DESC LIMIT 200) AS i JOIN LATERAL ("
             "  SELECT min(fingerprint) AS fingerprint, state->'alert'->>'subject' AS subject,"
             "   state->'alert'->>'name' AS name, min(state->'alert'->>'symptom') AS symptom,"
-            "   min(state->'alert'->>'resource') AS resource,"
-            "   min((state->>'starts_at')::timestamptz) AS starts_at"
-            "  FROM alerts WHERE incident_id = i.id GROUP BY 2, 3 ORDER BY 5, 2, 3 LIMIT 60) AS a ON true"
+            "   date_trunc('minute', (state->>'starts_at')::timestamptz) AS starts_at"
+            "  FROM alerts WHERE incident_id = i.id GROUP BY 2, 3, 5 ORDER BY 5 DESC, 2, 3 LIMIT 400) AS a ON true"
             " ORDER BY i.opened_at, i.id, a.starts_at, a.fingerprint",
             environment=self.environment,
             since=since,
@@ -165,9 +164,7 @@ class Decisions:
             OpenGroup(
                 incident_id=incident_id,
                 last_at=members[0].last_alert_at,
-                seen=tuple(
-                    (m.fingerprint, Subject(m.subject), m.name, m.resource, m.symptom, m.starts_at) for m in members
-                ),
+                seen=tuple((m.fingerprint, Subject(m.subject), m.name, m.symptom, m.starts_at) for m in members),
             )
             for incident_id, members in grouped.items()
         ]
@@ -192,6 +189,16 @@ class Decisions:
             )
             for row in found
         }
+
+    def firing(self, ids: Sequence[UUID]) -> dict[UUID, int]:
+        """How many members of these incidents fire."""
+        found = rows(
+            self._connection,
+            "SELECT incident_id, count(*) AS n FROM alerts WHERE incident_id = ANY(:ids) AND status = 'firing'"
+            " GROUP BY incident_id",
+            ids=list(ids),
+        )
+        return {row.incident_id: int(row.n) for row in found}
 
     def by_record(self, external_ids: Sequence[str], keys: Sequence[str]) -> dict[str, UUID]:
         """Which incidents these vendors' record ids or our record keys belong to."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import Row, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ProgrammingError
 
@@ -30,6 +30,33 @@ CREATE FUNCTION replayed.clock_timestamp() RETURNS timestamptz LANGUAGE sql STAB
     AS 'SELECT at FROM replayed.clock';
 CREATE FUNCTION replayed.now() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT at FROM replayed.clock'
 """
+
+
+LEFT_OVER = timedelta(days=1)
+"""A scratch database this old belongs to nobody any more: its replay was killed."""
+
+
+def scratch_name(now: datetime, word: str) -> str:
+    """A name that no other replay has; `word` is random."""
+    return f"{SCRATCH}{now:%Y%m%d%H%M%S}_{word}"
+
+
+def drop_left_over(admin_url: str, *, now: datetime) -> None:
+    """Drop the scratch databases of replays that were killed."""
+    admin = create_engine(admin_url, isolation_level="AUTOCOMMIT")
+    try:
+        with admin.connect() as connection:
+            old = rows(
+                connection,
+                "SELECT datname FROM pg_database WHERE datname ~ :pattern AND datname < :newest"
+                " AND pg_has_role(datdba, 'MEMBER')",
+                pattern=f"^{SCRATCH}[0-9]{{14}}_[0-9a-f]+$",
+                newest=scratch_name(now - LEFT_OVER, ""),
+            )
+            for row in old:
+                connection.execute(text(f'DROP DATABASE IF EXISTS "{row.datname}"'))
+    finally:
+        admin.dispose()
 
 
 @contextmanager
@@ -128,15 +155,14 @@ def _period(period: Period) -> dict[str, object]:
     return {"warm": period.warm_at, "until": period.until, "environment": period.environment}
 
 
+Place = tuple[datetime, UUID]
+"""A message's place in the receipt order."""
 FEED = 200
 TOGETHER = timedelta(seconds=5)
 
 
-def feed(
-    database: Database, made: Database, period: Period, after: tuple[datetime, UUID]
-) -> list[tuple[datetime, UUID]]:
-    """Put the next messages, those that came within TOGETHER of one another, into the scratch inbox in receipt order;
-    returns their places, none at the end of the period."""
+def next_messages(database: Database, period: Period, after: Place) -> list[Row[Any]]:
+    """The next messages in receipt order, those that came within TOGETHER of one another; none at the end."""
     with database.transaction() as live:
         found = rows(
             live,
@@ -148,7 +174,11 @@ def feed(
             id=after[1],
             limit=FEED,
         )
-    batch = [row for row in found if row.received_at - found[0].received_at <= TOGETHER]
+    return [row for row in found if row.received_at - found[0].received_at <= TOGETHER]
+
+
+def feed(made: Database, messages: Sequence[Row[Any]]) -> None:
+    """These messages arrive in the scratch database."""
     with made.transaction() as connection:
         bulk(
             connection,
@@ -157,9 +187,8 @@ def feed(
             "   received_at timestamptz, hook text, source text, environment text, headers jsonb, query jsonb,"
             "   body text) RETURNING id, received_at, environment)"
             " INSERT INTO inbox (id, received_at, environment) SELECT id, received_at, environment FROM kept",
-            [{**row._mapping, "body": bytes(row.body).hex()} for row in batch],
+            [{**row._mapping, "body": bytes(row.body).hex()} for row in messages],
         )
-    return [(row.received_at, row.id) for row in batch]
 
 
 def next_timer(made: Database) -> datetime | None:
@@ -212,10 +241,11 @@ class Upshot:
 
 
 def upshots(database: Database, period: Period) -> list[Upshot]:
-    """The incidents of the period and its warm-up, oldest first, each with all that ever happened to it."""
+    """The incidents that were open at some moment of the period or its warm-up, oldest first, each with all that ever
+    happened to it."""
     with database.transaction() as connection:
         found = rows(connection, _UPSHOTS, **_period(period))
-    return [_upshot(row._mapping) for row in found]
+    return [_upshot(row) for row in found]
 
 
 _UPSHOTS = """
@@ -226,29 +256,29 @@ SELECT i.id, i.number, i.environment, i.title, i.opened_at, i.routing, i.gate, i
     (SELECT min(r.wanted->>'want') FROM records r WHERE r.incident_id = i.id) AS recorded,
     (SELECT l.reason FROM audit l WHERE l.incident_id = i.id AND l.action = 'incident.decided'
         AND l.reason NOT IN ('page', 'ticket', 'none') ORDER BY l.id DESC LIMIT 1) AS held_by
-FROM incidents i WHERE opened_at >= :warm AND opened_at < :until
+FROM incidents i WHERE opened_at < :until AND (resolved_at IS NULL OR resolved_at >= :warm OR opened_at >= :warm)
     AND (:environment = '' OR environment = :environment) ORDER BY opened_at, id
 """
 
 
-def _upshot(row: Mapping[str, Any]) -> Upshot:
-    routing, suspect = row["routing"] or {}, row["suspect"] or {}
+def _upshot(row: Row[Any]) -> Upshot:
+    routing, suspect = row.routing or {}, row.suspect or {}
     ownership = routing.get("ownership", {})
-    muted = "" if row["recorded"] or routing.get("want") == "none" else row["held_by"] or ""
+    muted = "" if row.recorded or routing.get("want") == "none" else row.held_by or ""
     named = suspect.get("band") in ("likely", "suspect")
     return Upshot(
-        id=row["id"],
-        display=f"TOC-{row['number']}",
-        environment=row["environment"],
-        title=row["title"] or f"incident of {len(row['fingerprints'])} alerts",
-        opened_at=row["opened_at"],
-        outcome=row["recorded"] or ("muted" if muted else "none"),
+        id=row.id,
+        display=f"TOC-{row.number}",
+        environment=row.environment,
+        title=row.title or f"incident of {len(row.fingerprints)} alerts",
+        opened_at=row.opened_at,
+        outcome=row.recorded or ("muted" if muted else "none"),
         muted=muted,
         team=ownership.get("team", ""),
         why=ownership.get("why", ""),
         rule=routing.get("rule", ""),
-        destinations=tuple(row["destinations"]),
+        destinations=tuple(row.destinations),
         cause=suspect["change"]["id"] if named else "",
         probability=round(float(suspect["probability"]), 3) if named else 0.0,
-        alerts=frozenset(row["fingerprints"]),
+        alerts=frozenset(row.fingerprints),
     )

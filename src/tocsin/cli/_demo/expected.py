@@ -70,9 +70,9 @@ def _fields(record: Record, ticket: Ticket) -> Iterator[Check]:
 
 
 def _says(record: Record, ticket: Ticket) -> Iterator[Check]:
-    text = f"{_bare(ticket.title)}\n{ticket.body}"
+    text = f"{_bare(ticket.title)}\n{' '.join(ticket.body.split())}"
     for pattern in record.says:
-        holds = re.search(pattern, text, re.MULTILINE | re.DOTALL) is not None
+        holds = re.search(pattern, text, re.MULTILINE) is not None
         yield Check(holds, f"{ticket.number} says {_readable(pattern)}", text)
 
 

@@ -1,0 +1,134 @@
+"""Does replay tell what other mappings would have made of the same messages, and leave no trace but an audit line?"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.operating import Operator
+from tests.pipeline.world import World
+from tocsin.cli import replay as command
+from tocsin.cli.replay import admin_url
+from tocsin.store.replaying import SCRATCH
+
+
+def candidate(world: World, directory: Path, old: str, new: str) -> Path:
+    """The world's mappings with one text changed."""
+    tree = directory / "candidate"
+    shutil.copytree(world.app.settings.mappings_dir, tree)
+    for file in tree.glob("*.yaml"):
+        file.write_text(file.read_text().replace(old, new))
+    return tree
+
+
+def an_afternoon(world: World) -> None:
+    world.deploy("checkout", minutes=1)
+    world.alert("HighLatency", minutes=6, service="checkout")
+    world.settle()
+    world.alert("DiskFull", minutes=8, service="search")
+    world.settle()
+    world.alert("DiskFull", minutes=20, resolved=True, service="search")
+    world.settle()
+
+
+def scratch_databases(world: World) -> list[str]:
+    return [
+        r["datname"] for r in world.sql("SELECT datname FROM pg_database WHERE starts_with(datname, :s)", s=SCRATCH)
+    ]
+
+
+def test_the_same_mappings_would_have_done_the_same(world: World, operator: Operator) -> None:
+    an_afternoon(world)
+    told = operator.asks("replay", "--since", "1h")
+    assert told["messages"] == 4
+    assert told["differences"] == []
+    assert told["was"] == told["would_be"]
+    assert told["was"] == {"incidents": 2, "page": 2, "ticket": 0, "muted": 0, "none": 0, "with_likely_cause": 1}
+
+
+def test_a_changed_route_shows_tickets_instead_of_pages(world: World, operator: Operator, tmp_path: Path) -> None:
+    an_afternoon(world)
+    tree = candidate(world, tmp_path, "critical-pages, want: page", "critical-pages, want: ticket")
+    told = operator.asks("replay", "--since", "1h", "--mappings", tree)
+    assert (told["was"]["page"], told["would_be"]["page"], told["would_be"]["ticket"]) == (2, 0, 2)
+    assert [(d["incident"], d["differs"]) for d in told["differences"]] == [
+        ("TOC-1001", ["outcome"]),
+        ("TOC-1002", ["outcome"]),
+    ]
+
+
+def test_a_changed_owner_shows_the_team(world: World, operator: Operator, tmp_path: Path) -> None:
+    an_afternoon(world)
+    tree = candidate(world, tmp_path, "search: {}", "search: {owner: data}")
+    [difference] = operator.asks("replay", "--since", "1h", "--mappings", tree)["differences"]
+    assert (difference["was"]["team"], difference["would_be"]["team"]) == ("platform", "data")
+
+
+def test_a_maintenance_window_would_have_muted(world: World, operator: Operator, tmp_path: Path) -> None:
+    an_afternoon(world)
+    tree = candidate(world, tmp_path, "never there", "")
+    start = world.at(-60).strftime("%Y-%m-%dT%H:%M:%SZ")
+    window = f"{{name: disks, subjects: ['service:search'], starts_at: {start}, duration: 3h}}"
+    (tree / "maintenance.yaml").write_text(f"maintenance:\n  - {window}\n")
+    [difference] = operator.asks("replay", "--since", "1h", "--mappings", tree)["differences"]
+    assert (difference["was"]["outcome"], difference["would_be"]["outcome"]) == ("page", "muted")
+    assert difference["would_be"]["muted"] == "in_window"
+
+
+def test_a_dependency_that_was_missing_would_have_made_one_incident_of_two(
+    world: World, operator: Operator, tmp_path: Path
+) -> None:
+    world.alert("HighLatency", minutes=6, service="search")
+    world.settle()
+    world.alert("HighErrors", minutes=7, service="checkout")
+    world.settle()
+    tree = candidate(world, tmp_path, 'depends_on: ["service:payments"]', 'depends_on: ["service:search"]')
+    told = operator.asks("replay", "--since", "1h", "--mappings", tree)
+    assert (told["was"]["incidents"], told["would_be"]["incidents"]) == (2, 1)
+    assert [(d["incident"], d["merged_into"]) for d in told["differences"]] == [("TOC-1002", "TOC-1001")]
+
+
+def test_it_leaves_nothing_but_an_audit_line(world: World, operator: Operator) -> None:
+    an_afternoon(world)
+    before = operator.counts()
+    operator.runs("replay", "--since", "1h")
+    assert operator.counts() == before | {"audit": before["audit"] + 1}
+    [line] = world.sql("SELECT reason, actor, because FROM audit WHERE action = 'message.read'")
+    assert (line["reason"], line["because"]["messages"]) == ("replay", 4)
+    assert line["actor"]
+    assert scratch_databases(world) == []
+
+
+def test_ctrl_c_drops_the_scratch_database(world: World, operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    an_afternoon(world)
+    seen: list[str] = []
+
+    def interrupted(*_: object) -> None:
+        seen.extend(scratch_databases(world))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "_run", interrupted)
+    operator.runs("replay", "--since", "1h", status=1)
+    assert len(seen) == 1
+    assert scratch_databases(world) == []
+
+
+def test_messages_before_the_period_only_warm_up(world: World, operator: Operator) -> None:
+    an_afternoon(world)
+    told = operator.asks("replay", "--since", world.at(7).isoformat())
+    assert told["messages"] == 4
+    assert told["was"]["incidents"] == told["would_be"]["incidents"] == 1
+
+
+def test_people_see_a_table(world: World, operator: Operator, tmp_path: Path) -> None:
+    an_afternoon(world)
+    tree = candidate(world, tmp_path, "critical-pages, want: page", "critical-pages, want: none")
+    said = operator.runs("replay", "--since", "1h", "--mappings", tree).stdout
+    assert "4 messages" in said
+    assert "TOC-1001" in said
+
+
+def test_a_server_s_own_role_makes_the_database() -> None:
+    assert admin_url("postgresql://tocsin:pw@db/tocsin") == "postgresql://tocsin:pw@db/tocsin"
