@@ -39,17 +39,24 @@ class Rate:
 
 
 def post_all(
-    port: int, path: str, bodies: Sequence[bytes], *, connections: int = CONNECTIONS, per_second: float | None = None
+    port: int,
+    path: str,
+    bodies: Sequence[bytes],
+    *,
+    connections: int = CONNECTIONS,
+    per_second: float | None = None,
+    secret: str = SECRET,
 ) -> list[Posted]:
     """Post every body, in order; `per_second` None: as fast as they are taken. One entry a body, in their order."""
-    return asyncio.run(asyncio.wait_for(_post_all(port, path, bodies, connections, per_second), GIVE_UP_S))
+    requests = [_request(path, body, headers(secret)) for body in bodies]
+    return asyncio.run(asyncio.wait_for(_post_all(port, requests, connections, per_second), GIVE_UP_S))
 
 
 async def _post_all(
-    port: int, path: str, bodies: Sequence[bytes], connections: int, per_second: float | None
+    port: int, requests: Sequence[bytes], connections: int, per_second: float | None
 ) -> list[Posted]:
     posted: dict[int, Posted] = {}
-    numbers = iter(range(len(bodies)))
+    numbers = iter(range(len(requests)))
     began, clock = time.time(), time.monotonic()
 
     async def sender() -> None:
@@ -60,7 +67,7 @@ async def _post_all(
             if per_second:
                 await asyncio.sleep(max(0.0, clock + n / per_second - time.monotonic()))
             due = n / per_second if per_second else time.monotonic() - clock
-            writer.write(_request(path, bodies[n]))
+            writer.write(requests[n])
             status, kept, answer = await _answer(reader)
             if not kept:
                 writer.close()
@@ -70,16 +77,17 @@ async def _post_all(
         writer.close()
 
     await asyncio.gather(*(sender() for _ in range(connections)))
-    return [posted[n] for n in range(len(bodies))]
+    return [posted[n] for n in range(len(requests))]
 
 
-def headers() -> dict[str, str]:
-    """What every webhook carries."""
-    return {"Content-Type": "application/json", "Authorization": f"Bearer {SECRET}", "User-Agent": "Alertmanager/0.27"}
+def headers(secret: str) -> dict[str, str]:
+    """What every webhook carries; without a secret no credential."""
+    credential = {"Authorization": f"Bearer {secret}"} if secret else {}
+    return {"Content-Type": "application/json", "User-Agent": "Alertmanager/0.27", **credential}
 
 
-def _request(path: str, body: bytes) -> bytes:
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers().items())
+def _request(path: str, body: bytes, sent: Mapping[str, str]) -> bytes:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
     head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{lines}Content-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
@@ -109,7 +117,7 @@ def wrk(program: str, port: int, path: str, body: bytes, *, seconds: int, place:
     """wrk with one body over CONNECTIONS kept connections."""
     script, payload = place / "post.lua", place / "body.json"
     payload.write_bytes(body)
-    script.write_text(_lua(payload, headers()))
+    script.write_text(_lua(payload, headers(SECRET)))
     said = subprocess.run(
         [program, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s", script, f"http://127.0.0.1:{port}{path}"],
         capture_output=True, text=True, check=True, timeout=seconds + 30,

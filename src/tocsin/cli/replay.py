@@ -18,7 +18,8 @@ from tocsin.cli._terminal import MOMENT, actor, echo_json, progress_screen, scre
 if TYPE_CHECKING:
     from tocsin.bootstrap import App
     from tocsin.config.mappings import Mappings
-    from tocsin.store.replaying import Database, Period, Upshot
+    from tocsin.store import Database
+    from tocsin.store.replaying import Period, Upshot
 
 SECTION = "decide"
 WARM_UP = timedelta(hours=8)

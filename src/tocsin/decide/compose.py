@@ -229,7 +229,7 @@ def _cause(suspect: Suspect, pen: Pen) -> dict[str, object]:
 
 def _recovery(incident: Incident, pen: Pen, links: Mapping[str, str], now: datetime) -> str:
     """`Recovered 11:14 after 1 h 32 m, 4 alerts clear. Confirm the cause: <link>`."""
-    at = incident.resolved_at or now
+    at = max((m.ends_at for m in incident.members if m.ends_at), default=incident.resolved_at or now)
     begin = incident.attribution.onset_at if incident.attribution else min(m.starts_at for m in incident.members)
     clear = f"{counted(len(incident.members), 'alert')} clear"
     told = f"Recovered {pen.clock(at)} after {span(max(at, begin) - begin)}, {clear}."

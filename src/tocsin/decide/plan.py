@@ -18,8 +18,9 @@ from tocsin.domain.record import Note, Plan, Record, Told, Wanted
 NOTE_EVERY = timedelta(seconds=60)
 """Notes about members and causes are gathered this long, so that a storm is one note; an end is told at once."""
 
-ATTRIBUTION_WAIT_S = 1.0
-"""A new record waits this long for its cause (design.md §2)."""
+ATTRIBUTION_WAIT_S = {Want.PAGE: 1.0, Want.TICKET: 8.0}
+"""A new record waits at most this long for its cause: a page a second (design.md §2), a ticket until the text that is
+written once can name it."""
 
 FROZEN = ("title", "body", "details", "links", "ci", "business_service", "component", "previous", "opened_at")
 """Written once, at create: of a sent record these stay as they went out."""
@@ -79,6 +80,7 @@ def told_of(incident: Incident, now: datetime) -> Told:
         subjects=incident.subjects,
         members=len(incident.members),
         suspect=first.change.id if first else "",
+        scored=incident.attribution is not None,
         probability=first.probability if first else 0.0,
         band=first.band if first else "",
         reopened=incident.reopened,
@@ -135,7 +137,7 @@ def _opened(
         mode=destination.mode,
         wanted=wanted,
         told=told_of(incident, now),
-        hold_s=0.0 if incident.attribution else ATTRIBUTION_WAIT_S,
+        hold_s=0.0 if incident.attribution else ATTRIBUTION_WAIT_S.get(wanted.want, 0.0),
     )
 
 
@@ -152,7 +154,8 @@ def _updated(
     links = _links(incident, desk)
     text = note(current.told, incident, redactor=desk.redactor, catalog=desk.catalog, now=now, links=links)
     told = current.told or told_of(incident, now)
-    if text and told.state == incident.state and now - told.at < NOTE_EVERY:
+    overdue = incident.attribution is not None and not told.scored
+    if text and told.state == incident.state and now - told.at < NOTE_EVERY and not overdue:
         return ([_plan(current, wanted, None, told)] if changed else []), told.at + NOTE_EVERY
     if not text:
         return ([_plan(current, wanted, None, told)] if changed else []), None

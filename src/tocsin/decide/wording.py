@@ -82,7 +82,7 @@ CHANGE_WORDS = {
     ChangeKind.CHANGE_REQUEST: "planned change",
 }
 
-_KIND_PREFIX = re.compile(r"\b(?:service|model|feature|dataset|job|host|queue|provider|unknown):(?=[^\s/])")
+_KIND_PREFIX = re.compile(r"\b(?:service|model|feature|dataset|job|host|queue|provider|unknown):(?=[^\s/*]|\*\S)")
 
 JARGON = re.compile(
     r"\b(?:suspects?|subjects?|fingerprints?|episodes?|posteriors?|priors?|p-values?|blast radius|likelihoods?|"

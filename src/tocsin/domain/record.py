@@ -146,6 +146,8 @@ class Told:
     severity: Severity
     subjects: tuple[Subject, ...]
     members: int = 0
+    scored: bool = True
+    """False when the record went out before its cause was looked for: the answer is told at once."""
     suspect: str = ""
     """Id of the likeliest change."""
     probability: float = 0.0

@@ -138,7 +138,7 @@ def _desks(mappings: Mappings, stack: ExitStack) -> dict[str, Running]:
                 "servicenow",
                 user=_text(servicenow.get("username")),
                 password=_text(servicenow.get("password")),
-                seed=_servicenow_seed(mappings, servicenow),
+                seed=_servicenow_seed(mappings),
             )
         ),
         "pagerduty": stack.enter_context(
@@ -155,10 +155,9 @@ def _desks(mappings: Mappings, stack: ExitStack) -> dict[str, Running]:
     }
 
 
-def _servicenow_seed(mappings: Mappings, options: Mapping[str, object]) -> dict[str, object]:
+def _servicenow_seed(mappings: Mappings) -> dict[str, object]:
     entries = mappings.catalog.entries.values()
     return {
-        "sys_user": [{"user_name": _text(options.get("caller_id")), "name": "Tocsin"}],
         "sys_user_group": _addresses(mappings, "servicenow", "assignment_group"),
         "cmdb_ci": sorted({entry.ci or entry.subject.name for entry in entries}),
         "cmdb_ci_service": sorted({entry.business_service for entry in entries} - {""}),
@@ -194,7 +193,7 @@ def _start(
     ]
     output = stack.enter_context(log.open("wb"))
     process = spawn(command, output=output, environment={**inherited, **secret})
-    stack.callback(end, process, steps=STOP_STEPS, group=True)
+    stack.callback(end, process, steps=STOP_STEPS)
     deadline = time.monotonic() + START_WITHIN_S
     while not (settings := settings_of(data)) or address.answers("/readyz") != HTTPStatus.OK:
         if process.poll() is not None or time.monotonic() > deadline:

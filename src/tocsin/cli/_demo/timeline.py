@@ -26,7 +26,7 @@ def timeline(insight: Insight) -> Markup:
     line_y = TOP + ROW * len(changes) + 8
     parts = [
         _bar(x(insight.began_at), x(insight.ended_at or last - MARGIN), line_y),
-        *(_change(x(at), TOP + ROW * row, line_y, words, is_cause) for row, (at, words, is_cause) in enumerate(changes)),
+        *(_change(x(at), TOP + ROW * row, line_y, words, cause) for row, (at, words, cause) in enumerate(changes)),
         *(Markup('<circle class="alert" cx="{}" cy="{}" r="2.5"/>').format(round(at, 1), line_y + 9)
           for at in sorted({round(x(start), 1) for start in insight.starts})),
         _clock(x(insight.began_at), line_y + 27, f"first alert {insight.began_at:%H:%M}"),

@@ -40,12 +40,8 @@ def commands(group: click.Group, context: click.Context) -> Iterator[tuple[str, 
 
 
 def _one(name: str, command: click.Command) -> str:
-    context = click.Context(
-        command,
-        info_name=name,
-        terminal_width=WIDTH,
-        **{"help_option_names": ["-h", "--help"]} | command.context_settings,
-    )
+    settings = {"help_option_names": ["-h", "--help"], **command.context_settings, "terminal_width": WIDTH}
+    context = click.Context(command, info_name=name, **settings)
     variables = [
         (code(max(parameter.opts, key=len)), code(parameter.envvar))
         for parameter in command.params

@@ -27,8 +27,8 @@ editors is [mappings/schema/tocsin.schema.json](../../mappings/schema/tocsin.sch
 - *duration*: a number with its unit, `90s`, `5m`, `2h`, `14d`, `1h30m`.
 - *subject*: `kind:name`; kinds are {kinds}.
 - *pattern*: a subject with `*` as wildcard, such as `job:ingest-*`. No wildcard beats the longest pattern.
-- *secret*: `{{env: NAME}}` or `{{file: path}}` (a relative path starts at the mappings directory), never the text itself.
-  Any plain text of a connector may be such a reference too.
+- *secret*: `{{env: NAME}}` or `{{file: path}}` (a relative path starts at the mappings directory), never the text. Any
+  plain text of a connector may be such a reference too.
 """
 
 WORDS: dict[object, str] = {
@@ -46,15 +46,23 @@ def page() -> str:
     places = _places()
     parts = [INTRO.format(kinds=", ".join(code(kind) for kind in sorted(KINDS - {"unknown"})))]
     for model, paths in places.items():
-        heading = "Sections" if model is MappingFile else ", ".join(paths)
-        parts.append(f"\n## {heading}\n\n{first_sentence(model.__doc__)}\n")
+        also = f" Also {', '.join(code(path) for path in paths[1:])}." if paths[1:] else ""
+        parts.append(f"## {_heading(paths)}\n\n{first_sentence(model.__doc__)}{also}\n")
         base = model.__mro__[1]
         if base in places:
-            parts.append(f"All keys of [{', '.join(places[base])}](#{anchor(', '.join(places[base]))}), and:\n")
+            parts.append(f"All keys of {_link(places[base])}, and:\n")
         rows = [_row(name, field, places) for name, field in model.model_fields.items() if not _inherited(name, base)]
         parts.append(table(("key", "what it takes", "default", "what it is"), rows))
     parts.append("\nThe keys of each kind of connector are in [connectors](connectors.md).\n")
     return "\n".join(parts)
+
+
+def _heading(paths: list[str]) -> str:
+    return paths[0] or "Sections"
+
+
+def _link(paths: list[str]) -> str:
+    return f"[{_heading(paths)}](#{anchor(_heading(paths))})"
 
 
 def _inherited(name: str, base: type) -> bool:
@@ -64,7 +72,7 @@ def _inherited(name: str, base: type) -> bool:
 def _places() -> dict[type[BaseModel], list[str]]:
     """Each model with the paths at which it stands, in the order in which a reader meets them."""
     found: dict[type[BaseModel], list[str]] = {MappingFile: [""]}
-    queue = deque([(MappingFile, "")])
+    queue: deque[tuple[type[BaseModel], str]] = deque([(MappingFile, "")])
     while queue:
         model, path = queue.popleft()
         for name, field in model.model_fields.items():
@@ -120,8 +128,7 @@ def _plain(annotation: Any, places: dict[type[BaseModel], list[str]]) -> str:  #
     if annotation in (EnvSecret, FileSecret):
         return "secret"
     if annotation in places:
-        heading = ", ".join(places[annotation])
-        return f"[keys](#{anchor(heading)})"
+        return f"[keys](#{anchor(_heading(places[annotation]))})"
     if isinstance(annotation, type) and issubclass(annotation, StrEnum):
         return f"[{annotation.__name__.lower()}](reasons.md#{annotation.__name__.lower()})"
     return WORDS.get(annotation, getattr(annotation, "__name__", "text").lower())

@@ -40,7 +40,5 @@ def found() -> Iterator[tuple[str, str, str, str, str]]:
 
 
 def _labels(call: ast.Call) -> list[str]:
-    given = (
-        call.args[2] if len(call.args) > 2 else next((k.value for k in call.keywords if k.arg == "labelnames"), None)
-    )
-    return [text_of(element) for element in given.elts] if isinstance(given, (ast.List, ast.Tuple)) else []
+    given = [*call.args[2:3], *(keyword.value for keyword in call.keywords if keyword.arg == "labelnames")]
+    return [text_of(name) for names in given if isinstance(names, ast.List | ast.Tuple) for name in names.elts]

@@ -10,7 +10,7 @@ from tocsin.cli._reference.markdown import code, first_sentence, modules, table,
 INTRO = """# Reasons and other fixed words
 
 Every decision names a reason: in the audit trail (`GET /api/v1/audit`, the story of an incident in the console), in
-metrics and in what `tocsin explain` prints. These words do not change within a release line.
+metrics and in what `tocsin explain` prints.
 
 ## Audit actions
 

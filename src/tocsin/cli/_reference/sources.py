@@ -86,11 +86,11 @@ def _message_id(source: Source) -> str:
 
 
 def _example(name: str) -> str:
-    """The shortest fixture that says something, and what was read in it."""
+    """The fullest of the short fixtures, and what was read in it."""
     found = [case for case in map(_case, _bodies(name)) if case is not None]
     if not found:
         return ""
-    _, stem, body, read = min(found)
+    _, stem, body, read = max(found)
     rows = [tuple(code(value) for value in row) for row in orjson.loads(read)]
     return f"\nExample, `tests/sources/{name}/{stem}.json`:\n\n```json\n{body}\n```\n\nis read as\n\n" + table(
         ("what", "about", "says", "state"), rows

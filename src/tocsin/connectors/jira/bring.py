@@ -347,6 +347,8 @@ class _Work:
         wanted, before = self.task.wanted, self.task.sent_wanted
         if wanted.status != "resolved" or not wanted.close_notes or (before and before.status == "resolved"):
             return ()
+        if any(note.text.startswith(wanted.close_notes) for note in self.task.notes):
+            return ()  # the last work note says it already
         return (Note(id=uuid5(wanted.incident_id, f"{wanted.key} {wanted.resolved_at}"), text=wanted.close_notes),)
 
     def _comment(self, plain: str, note: Note | None = None) -> dict[str, Any]:

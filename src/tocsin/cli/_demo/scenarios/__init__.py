@@ -11,7 +11,7 @@ from tocsin.cli._demo.scenarios.noise import noise
 from tocsin.cli._demo.scenarios.orders import orders
 from tocsin.cli._demo.scenarios.provider import provider
 
-TELLERS = (orders, checkout, fraud, noise, provider, lost)
+TELLERS = (noise, orders, checkout, fraud, provider, lost)
 
 
 def told(clock: Clock) -> list[Scenario]:

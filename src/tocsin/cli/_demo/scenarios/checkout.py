@@ -43,7 +43,7 @@ def checkout(clock: Clock) -> Scenario:
                     ("Category", "Platform"), ("Impact", "1"), ("Urgency", "1"), ("Priority", "1"),
                 ),
                 says=(
-                    rf"WHAT +{PODS} pods of checkout: ",
+                    rf"WHAT +{PODS} pods of checkout in eu-west: request latency p99 180 ms → 2\.3 s, errors 0\.2 % → 12 %",
                     r"CHANGED +deploy checkout v4\.8\.1, [^%]*LIKELY [89]\d %",
                     r"DO FIRST +Roll back checkout from v4\.8\.1",
                 ),

@@ -29,7 +29,10 @@ def lost(clock: Clock) -> Scenario:
                     ("Group", "Platform Operations"), ("CI", "search"), ("Service", "Product Discovery"),
                     ("Category", "Product"), ("Impact", "2"), ("Urgency", "3"), ("Priority", "4"),
                 ),
-                says=(r"^search failing since .*likely flag search", r"CHANGED +flag search semantic-rerank[^%]*LIKELY"),
+                says=(
+                    r"^search failing since .*likely flag search",
+                    r"CHANGED +flag search semantic-rerank[^%]*LIKELY [89]\d %",
+                ),
                 notes=(r"^Recovered .*, 1 alert clear",),
             ),
         ),

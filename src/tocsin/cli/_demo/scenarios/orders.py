@@ -59,7 +59,8 @@ def orders(clock: Clock) -> Scenario:
                 desk="servicenow",
                 fields=(
                     ("Group", "Data Engineering"), ("CI", JOB), ("Service", "Customer Retention"),
-                    ("Category", "Data"), ("Impact", "2"), ("Urgency", "2"), ("Priority", "3"), ("Channel", "monitoring"),
+                    ("Category", "Data"), ("Impact", "2"), ("Urgency", "2"), ("Priority", "3"),
+                    ("Channel", "monitoring"),
                 ),
                 says=(
                     r"^Orders data broken since .*: churn, demand models on stale features$",
