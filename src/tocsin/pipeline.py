@@ -37,6 +37,8 @@ from tocsin.store.inbox import Claimed, Quarantined, Signal, Understood
 log = logging.getLogger(__name__)
 
 SIGNALS_AT_ONCE = 1500
+JUDGE_EVERY = timedelta(seconds=0.5)
+"""In a storm an incident that grows with every batch is judged this often; a first judgement never waits."""
 CHANGES_BACK = timedelta(hours=72)
 """How far back a change may be a cause (correlation.md §2)."""
 CLOCK_SKEW = timedelta(minutes=5)
@@ -200,9 +202,11 @@ def decide(app: App, environment: str) -> int:
             fold.take(signal.value, message_id=signal.message_id, seq=signal.seq, at=signal.received_at)
         fold.look_again(due, now=store.now)
         _keep_fold(store, fold, waiting)
-        _judge_all(app, active, store, fold, sorted({*fold.touched, *again}))
+        ids = {*fold.touched, *again}
+        ids -= store.put_off(ids - fold.pressing, JUDGE_EVERY, more=len(waiting) == SIGNALS_AT_ONCE)
+        _judge_all(app, active, store, fold, sorted(ids))
         store.audit(fold.audit)
-        return len(waiting) + len(due) + len(again)
+        return len(waiting) + len(due) + len(ids)
 
 
 def _remembered(app: App, active: Active, store: Decisions, waiting: Sequence[Waiting]) -> Fold:

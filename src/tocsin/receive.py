@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 import uuid_utils.compat
@@ -37,6 +38,9 @@ SPOOLED = Counter("tocsin_messages_spooled_total", "Messages kept in the spool w
 
 SECRET_HEADERS = ("authorization", "cookie", "token", "secret", "api-key", "apikey", "password", "signature")
 """A header whose name holds one of these is not stored: it has done its work once the sender is verified."""
+
+WAKE_EVERY_S = 0.02
+"""A storm wakes the workers this often and not once a message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,16 +71,20 @@ class Receiver:
         self._routes: dict[str, list[tuple[Source, Hook]]] = {}
         self._version = -1
         self._stop = threading.Event()
+        self._arrived = threading.Event()
         self.max_body_bytes = app.settings.max_body_bytes
 
     def start(self) -> None:
-        """Load the hooks and begin the background round: follow the active mappings, drain the spool."""
+        """Load the hooks and begin what runs in the background: wake the workers, follow the active mappings, drain the
+        spool."""
         self.refresh()
         threading.Thread(target=self._rounds, name="receiver-rounds", daemon=True).start()
+        threading.Thread(target=self._wakes, name="receiver-wakes", daemon=True).start()
 
     def stop(self) -> None:
         """End the rounds and let go of this thread's connection and of the spool."""
         self._stop.set()
+        self._arrived.set()
         self._writer.close()
         self._spool.close()
 
@@ -145,8 +153,8 @@ class Receiver:
                     headers={"Retry-After": "5"},
                 )
             SPOOLED.inc()
-        RECEIVED.labels(message.source).inc()
-        self._app.waker.wake(WAKE_TASK, WAKE_QUEUE)
+        _received(message.source).inc()
+        self._arrived.set()
         return source.answer(message, Receipt(id=message.id, hook=message.hook))
 
     def refresh(self) -> None:
@@ -172,6 +180,13 @@ class Receiver:
             if not moved:
                 return
             log.info("spool drained messages=%d", moved)
+            self._arrived.set()
+
+    def _wakes(self) -> None:
+        """Tell the workers, outside of any request; what arrives meanwhile is told of right afterwards."""
+        while not self._stop.wait(WAKE_EVERY_S):
+            self._arrived.wait()
+            self._arrived.clear()
             self._app.waker.wake(WAKE_TASK, WAKE_QUEUE)
 
     def _quietly(self, step: Callable[[], object]) -> None:
@@ -228,6 +243,15 @@ def _message(request: Request, hook: Hook, now: datetime, body: bytes) -> Messag
 
 
 def _harmless(fields: Mapping[str, str]) -> dict[str, str]:
-    return {
-        name: value[:2048] for name, value in fields.items() if not any(word in name.lower() for word in SECRET_HEADERS)
-    }
+    return {name: value[:2048] for name, value in fields.items() if not _holds_a_secret(name)}
+
+
+@lru_cache(maxsize=1024)
+def _holds_a_secret(name: str) -> bool:
+    lowered = name.lower()
+    return any(word in lowered for word in SECRET_HEADERS)
+
+
+@lru_cache(maxsize=128)
+def _received(source: str) -> Counter:
+    return RECEIVED.labels(source)

@@ -33,6 +33,9 @@ QUEUE, ATTRIBUTE_QUEUE = "tocsin", "attribute"
 BEAT_LOCK = 7_203
 LONGEST_WORK_S = 5.0
 """A work task gives its process back after this, so that deliveries and shutdowns are never starved."""
+UNHEARD = 6
+"""So many wake-ups waiting mean that no worker listens: all dead, or still in Celery's pause (up to 30 s) between two
+tries to reach a broker that is back."""
 
 
 def broker_url(redis_url: str) -> str:
@@ -139,7 +142,7 @@ SWEEPS = {
 
 class Sweeper(Scheduler):
     """Celery's scheduler, but: one beat of any number works at a time (advisory lock), it asks the database whether
-    there is anything to do, and it does the work itself when the broker cannot be told."""
+    there is anything to do, and it does the work itself when the broker cannot be told or no worker listens."""
 
     _lock: Connection | None = None
     _leading = False
@@ -156,9 +159,10 @@ class Sweeper(Scheduler):
         sweep = SWEEPS[task]
         if not self._leads() or not sweep.is_due(sweeps.due(tocsin().database)):
             return
-        if tocsin().waker.wake(task, sweep.queue):
+        heard = tocsin().waker.waiting(sweep.queue) < UNHEARD
+        if heard and tocsin().waker.wake(task, sweep.queue):
             return
-        log.warning("sweep=%s broker is away: done here", task)
+        log.warning("sweep=%s %s: done here", task, "broker is away" if heard else "no worker takes wake-ups")
         sweep.here()
 
     def _leads(self) -> bool:

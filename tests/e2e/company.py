@@ -40,9 +40,9 @@ MAPPINGS = {
           servicenow: {kind: servicenow, url: {env: E2E_SERVICENOW}, username: admin, max_new_per_hour: 10000,
             password: {env: E2E_VENDOR_PASSWORD}, read_timeout_s: 3, deadline_s: 15}
           pagerduty: {kind: pagerduty, url: {env: E2E_PAGERDUTY}, routing_keys: {main: {env: E2E_ROUTING_KEY}},
-            max_new_per_hour: 10000}
+            max_new_per_hour: 10000, read_timeout_s: 3}
           jira: {kind: jira, url: {env: E2E_JIRA}, email: admin, api_token: {env: E2E_VENDOR_PASSWORD},
-            project: OPS, max_new_per_hour: 10000}
+            project: OPS, read_timeout_s: 3, max_new_per_hour: 10000}
         """,
     "policies.yaml": """
         policies:

@@ -8,7 +8,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,7 +46,7 @@ SEEDS: Mapping[str, Mapping[str, object]] = {
 TOCSIN = (sys.executable, "-m", "tocsin.cli")
 WORKERS = ("worker-1", "worker-2")
 USUAL = ("web", *WORKERS, "attribute", "beat")
-KILL: Sequence[tuple[signal.Signals, float]] = ()
+EXTRA = {"beat-2"}
 
 
 def wait_until(condition: Callable[[], object], timeout_s: float, message: str) -> float:
@@ -131,11 +131,9 @@ class Stack:
         """Start a part, or start it again."""
         self.processes[name] = self.parts[name].launch()
 
-    def end_part(self, name: str, steps: Sequence[tuple[signal.Signals, float]] = KILL) -> None:
-        """End one part's processes, by kill -9 unless told otherwise."""
+    def end_part(self, name: str) -> None:
+        """kill -9 for all of one part's processes."""
         process = self.processes.pop(name)
-        if steps is not KILL:
-            end(process, steps=steps)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(5)
@@ -155,6 +153,8 @@ class Stack:
         for server in (self.postgres, self.redis):
             if server.process is None or server.process.poll() is not None:
                 server.launch()
+        for name in EXTRA & self.processes.keys():
+            self.end_part(name)
         for name in USUAL:
             if name not in self.processes or self.processes[name].poll() is not None:
                 self.launch(name)
@@ -163,8 +163,9 @@ class Stack:
         wait_until(lambda: self.address.answers("/readyz") == 200, 60, "/readyz answers 200 again")
 
     def stop(self) -> None:
+        """End everything at once; how parts end politely is tested with `tocsin up`."""
         for name in list(self.processes):
-            self.end_part(name, self.parts[name].stop)
+            self.end_part(name)
         self.redis.stop()
         self.postgres.stop()
 

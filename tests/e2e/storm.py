@@ -103,11 +103,18 @@ class Storm:
 
 def settle(stack: Stack, tag: str, *, incidents: int, timeout_s: float = 90) -> float:
     """Wait until everything is decided and every record of these incidents stands; answers the seconds."""
-    return wait_until(
-        lambda: len(incidents_of(stack, tag)) >= incidents and stack.is_idle(),
-        timeout_s,
-        f"{incidents} incidents of {tag} are decided and delivered",
-    )
+    def done() -> bool:
+        everything_in = stack.figures()["messages"] >= len(stack.accepted)
+        return everything_in and len(incidents_of(stack, tag)) >= incidents and stack.is_idle()
+
+    return wait_until(done, timeout_s, f"{incidents} incidents of {tag} are decided and delivered")
+
+
+def one_alert(stack: Stack, service: str) -> float:
+    """Post one alert of this service; answers the seconds until its ServiceNow ticket is open."""
+    answer = stack.post("am", alertmanager([alert(service, starts_at=datetime.now(UTC))]))
+    assert answer.status_code == 202
+    return wait_until(lambda: stack.ticket_of(service), 60, f"a ticket about {service} is open")
 
 
 def incidents_of(stack: Stack, tag: str) -> list[dict[str, object]]:

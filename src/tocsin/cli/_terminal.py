@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +13,8 @@ import click
 import orjson
 from rich.console import Console
 
+PIPE_WIDTH = 400
+"""Columns of a table that no screen bounds."""
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d|w)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -40,8 +43,9 @@ def _plain(value: object) -> object:
 
 
 def screen() -> Console:
-    """Where people read: colour on a terminal, plain text in a pipe, lines never cut."""
-    return Console(highlight=False, soft_wrap=True, markup=False)
+    """Where people read: colour on a terminal, plain text in a pipe, lines never cut there."""
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    return Console(highlight=False, soft_wrap=True, markup=False, width=width)
 
 
 def progress_screen() -> Console:

@@ -69,6 +69,11 @@ class Fold:
     human_touched: set[UUID] = field(default_factory=set)
     audit: list[AuditEntry] = field(default_factory=list)
 
+    @property
+    def pressing(self) -> set[UUID]:
+        """Incidents that more than grew: an alert ended, or a person acted."""
+        return self.human_touched | {state.incident_id for state in self.ended if state.incident_id is not None}
+
     def take(self, value: Alert | RecordUpdate, *, message_id: UUID, seq: int, at: datetime) -> None:
         """One signal, received `at`."""
         if isinstance(value, RecordUpdate):

@@ -111,7 +111,11 @@ def _plan_one(
         if incident.state is IncidentState.RESOLVED and current.attempts == 0:
             wanted = replace(wanted, status="resolved")
         same = _values(wanted) == _values(current.wanted)
-        return ([] if same else [_plan(current, wanted, None, told_of(incident, now))]), None
+        held = replace(
+            _plan(current, wanted, None, told_of(incident, now)),
+            hold_s=_hold_s(incident, wanted, current.created_at, now),
+        )
+        return ([] if same else [held]), None
     return _updated(incident, current, wanted, desk, now)
 
 
@@ -137,8 +141,16 @@ def _opened(
         mode=destination.mode,
         wanted=wanted,
         told=told_of(incident, now),
-        hold_s=0.0 if incident.attribution else ATTRIBUTION_WAIT_S.get(wanted.want, 0.0),
+        hold_s=_hold_s(incident, wanted, None, now),
     )
+
+
+def _hold_s(incident: Incident, wanted: Wanted, created_at: datetime | None, now: datetime) -> float:
+    """How much longer an unsent record waits for its cause: members that join meanwhile send it no sooner."""
+    if incident.attribution is not None or incident.state is IncidentState.RESOLVED:
+        return 0.0
+    waited = (now - created_at).total_seconds() if created_at else 0.0
+    return max(0.0, ATTRIBUTION_WAIT_S.get(wanted.want, 0.0) - waited)
 
 
 def _next(incident: Incident, destination: Destination, current: Record, desk: Desk, now: datetime) -> Plan:

@@ -43,7 +43,7 @@ class Arrival:
 _INSERT = """
 WITH kept AS (
     INSERT INTO messages (id, received_at, hook, source, environment, headers, query, body)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING id, received_at, environment)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %b) ON CONFLICT DO NOTHING RETURNING id, received_at, environment)
 INSERT INTO inbox (id, received_at, environment) SELECT id, received_at, environment FROM kept ON CONFLICT DO NOTHING
 """
 

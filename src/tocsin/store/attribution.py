@@ -22,6 +22,8 @@ BUSY_S = 10
 class Due:
     incident: Incident
     round: int
+    until: datetime
+    """Taken until then; alerts that join meanwhile make it due before."""
 
 
 def take_due(database: Database, limit: int = 20) -> list[Due]:
@@ -31,12 +33,16 @@ def take_due(database: Database, limit: int = 20) -> list[Due]:
             connection,
             "UPDATE incidents SET attribute_due_at = clock_timestamp() + make_interval(secs => :busy) WHERE id IN ("
             " SELECT id FROM incidents WHERE attribute_due_at <= clock_timestamp() ORDER BY attribute_due_at, id"
-            " LIMIT :limit FOR UPDATE SKIP LOCKED) RETURNING id, attribute_round",
+            " LIMIT :limit FOR UPDATE SKIP LOCKED) RETURNING id, attribute_round, attribute_due_at",
             busy=BUSY_S,
             limit=limit,
         )
         loaded = load_incidents(connection, [row.id for row in found])
-    return [Due(incident=loaded[row.id], round=row.attribute_round) for row in found if row.id in loaded]
+    return [
+        Due(incident=loaded[row.id], round=row.attribute_round, until=row.attribute_due_at)
+        for row in found
+        if row.id in loaded
+    ]
 
 
 def keep(database: Database, due: Due, attribution: Attribution, *, tell: bool) -> bool:
@@ -48,12 +54,13 @@ def keep(database: Database, due: Due, attribution: Attribution, *, tell: bool) 
             run(
                 connection,
                 "UPDATE incidents SET attribution = CAST(:attribution AS jsonb), attribute_round = attribute_round + 1,"
-                " attribute_due_at = CASE WHEN attribute_due_at <= clock_timestamp() THEN attribute_due_at"
+                " attribute_due_at = CASE WHEN attribute_due_at < :until THEN attribute_due_at"
                 "  ELSE clock_timestamp() + CAST(:following AS interval) END,"
                 " decide_again_at = CASE WHEN :tell THEN clock_timestamp() ELSE decide_again_at END"
                 " WHERE id = :id AND attribute_round = :round",
                 id=due.incident.id,
                 round=due.round,
+                until=due.until,
                 attribution=dumped(attribution),
                 following=following,
                 tell=tell,

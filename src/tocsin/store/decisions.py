@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,6 +27,9 @@ UPDATE = TypeAdapter(RecordUpdate)
 
 DECIDE_LOCK = 7_201
 """First half of the advisory lock of an environment's one writer."""
+
+RESCORE_S = 2
+"""Alerts that join an incident which has its score are gathered this long before it is scored again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +143,21 @@ class Decisions:
             environment=self.environment,
         )
         return [row.id for row in found]
+
+    def put_off(self, ids: Collection[UUID], every: timedelta, *, more: bool) -> set[UUID]:
+        """Of these incidents, the active ones that were judged within `every`, while `more` or other messages wait:
+        they stay due and are judged with a later batch."""
+        found = rows(
+            self._connection,
+            "UPDATE incidents SET decide_again_at = clock_timestamp() WHERE id = ANY(:ids)"
+            " AND gate->>'state' = 'active' AND changed_at > clock_timestamp() - CAST(:every AS interval)"
+            " AND (:more OR EXISTS (SELECT FROM inbox WHERE environment IN (:environment, '*'))) RETURNING id",
+            ids=list(ids),
+            every=every,
+            more=more,
+            environment=self.environment,
+        )
+        return {row.id for row in found}
 
     def open_groups(self, since: timedelta) -> list[OpenGroup]:
         """Open incidents with an alert since then, oldest first, at most 200 (correlation.md §3)."""
@@ -284,11 +302,13 @@ class Decisions:
             )
 
     def touch(self, facts: Sequence[Facts], *, attribute: set[UUID]) -> None:
-        """Write folded times back; the incidents in `attribute` are scored again."""
+        """Write folded times back; the incidents in `attribute` are scored, again at most every RESCORE_S."""
         bulk(
             self._connection,
             "UPDATE incidents AS i SET last_alert_at = r.last_alert_at, reopened = r.reopened,"
-            " attribute_due_at = CASE WHEN r.score THEN clock_timestamp() ELSE i.attribute_due_at END,"
+            " attribute_due_at = CASE WHEN NOT r.score THEN i.attribute_due_at"
+            "  WHEN i.attribution IS NULL THEN clock_timestamp()"
+            f"  ELSE least(i.attribute_due_at, clock_timestamp() + interval '{RESCORE_S} s') END,"
             " attribute_round = CASE WHEN r.score THEN 0 ELSE i.attribute_round END"
             " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (id uuid, last_alert_at timestamptz, reopened int,"
             " score boolean) WHERE i.id = r.id",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import Connection
-
+from tocsin.domain.audit import AuditEntry
 from tocsin.domain.incident import Incident
 from tocsin.store.database import Database, rows, run
+from tocsin.store.inbox import put_back, write_audit
 from tocsin.store.incidents import load_incidents
+from tocsin.store.records import revive
 
 
 def open_incidents(database: Database, limit: int = 1_000) -> list[Incident]:
@@ -37,22 +37,60 @@ def dead_records(database: Database, destination: str = "") -> list[dict[str, An
     return [dict(row._mapping) for row in found]
 
 
-def quarantined_of(connection: Connection, hook: str) -> list[tuple[UUID, str, bool]]:
-    """Quarantined messages, of one hook or of all: id, environment, and whether the body is still kept."""
-    found = rows(
-        connection,
-        "SELECT q.message_id, q.environment, EXISTS (SELECT FROM messages m WHERE m.id = q.message_id"
-        "  AND m.received_at = q.received_at) AS kept FROM quarantine q WHERE q.replayed_at IS NULL"
-        " AND (:hook = '' OR q.hook = :hook) ORDER BY q.received_at, q.message_id",
-        hook=hook,
-    )
-    return [(row.message_id, row.environment, row.kept) for row in found]
+def release(database: Database, hook: str = "", *, actor: str) -> tuple[int, int]:
+    """Put quarantined messages, of one hook or of all, back into the inbox; returns how many, and how many stay
+    because their bodies have expired."""
+    with database.transaction() as connection:
+        found = rows(
+            connection,
+            "SELECT q.message_id, q.environment, q.hook, clock_timestamp() AS at, EXISTS (SELECT FROM messages m"
+            "  WHERE m.id = q.message_id AND m.received_at = q.received_at) AS kept FROM quarantine q"
+            " WHERE q.replayed_at IS NULL AND (:hook = '' OR q.hook = :hook)"
+            " ORDER BY q.received_at, q.message_id FOR UPDATE OF q",
+            hook=hook,
+        )
+        kept = [row for row in found if row.kept]
+        ids = [row.message_id for row in kept]
+        put_back(connection, ids)
+        run(connection, "UPDATE quarantine SET replayed_at = clock_timestamp() WHERE message_id = ANY(:ids)", ids=ids)
+        write_audit(
+            connection,
+            [
+                AuditEntry(
+                    at=row.at,
+                    action="message.replayed",
+                    reason="quarantine",
+                    environment=row.environment,
+                    message_id=row.message_id,
+                    actor=actor,
+                    because={"hook": row.hook},
+                )
+                for row in kept
+            ],
+        )
+    return len(kept), len(found) - len(kept)
 
 
-def mark_replayed(connection: Connection, message_ids: Sequence[UUID]) -> None:
-    """These messages have left quarantine."""
-    run(
-        connection,
-        "UPDATE quarantine SET replayed_at = clock_timestamp() WHERE message_id = ANY(:ids)",
-        ids=list(message_ids),
-    )
+def revive_records(database: Database, destination: str = "", *, actor: str) -> int:
+    """Make dead records due again, of one destination or of all; returns how many."""
+    revived = revive(database, destination)
+    if revived:
+        because = {"records": revived}
+        line = AuditEntry(
+            at=database.now(), action="record.revived", reason="asked", destination=destination, actor=actor,
+            because=because,
+        )  # fmt: skip
+        with database.transaction() as connection:
+            write_audit(connection, [line])
+    return revived
+
+
+def audit_before(database: Database, since: datetime) -> int:
+    """The id after which the audit trail since then is complete."""
+    with database.transaction() as connection:
+        found = rows(
+            connection,
+            "SELECT coalesce(min(id) - 1, (SELECT max(id) FROM audit), 0) AS id FROM audit WHERE at >= :at",
+            at=since,
+        )
+        return int(found[0].id)

@@ -105,19 +105,29 @@ def quarantined(database: Database, *, limit: int = 100) -> list[dict[str, Any]]
     return [_plain(row) for row in found]
 
 
-def figures(database: Database) -> Mapping[str, int]:
-    """How much there is of everything, for the console and for `tocsin demo`."""
+def queues(database: Database) -> dict[str, int]:
+    """What waits or needs a person: the sizes of the small, hot tables. Cheap enough for every scrape."""
     with database.transaction() as connection:
         row = rows(
             connection,
             "SELECT (SELECT count(*) FROM inbox) AS waiting, (SELECT count(*) FROM signals) AS undecided,"
-            " (SELECT count(*) FROM messages) AS messages, (SELECT count(*) FROM quarantine WHERE replayed_at IS NULL)"
-            "  AS quarantined, (SELECT count(*) FROM alerts WHERE status = 'firing') AS firing,"
+            " (SELECT count(*) FROM quarantine WHERE replayed_at IS NULL) AS quarantined,"
             " (SELECT count(*) FROM incidents WHERE state = 'open') AS open_incidents,"
             " (SELECT count(*) FROM records WHERE next_attempt_at IS NOT NULL) AS undelivered,"
             " (SELECT count(*) FROM records WHERE state = 'dead') AS dead",
         )[0]
     return {name: int(value) for name, value in _plain(row).items()}
+
+
+def figures(database: Database) -> Mapping[str, int]:
+    """How much there is of everything, for the console: the queues, messages of the last day, alerts that fire."""
+    with database.transaction() as connection:
+        row = rows(
+            connection,
+            "SELECT (SELECT count(*) FROM messages WHERE received_at > now() - interval '1 day') AS messages,"
+            " (SELECT count(*) FROM alerts WHERE status = 'firing') AS firing",
+        )[0]
+    return {**queues(database), **{name: int(value) for name, value in _plain(row).items()}}
 
 
 def unaccounted(database: Database) -> list[dict[str, Any]]:

@@ -292,4 +292,5 @@ def _record(row: Row[Any], notes: tuple[Note, ...] = ()) -> Record:
         lease_token=row.lease_token,
         notes=notes,
         told=TOLD.validate_python(row.told) if row.told else None,
+        created_at=row.created_at,
     )

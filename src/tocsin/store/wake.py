@@ -38,6 +38,14 @@ class Waker:
             return False
         return True
 
+    def waiting(self, queue: str) -> int:
+        """Wake-ups that no worker has taken up yet; 0 (and counted) when Redis does not answer in time."""
+        try:
+            return int(self._redis.llen(queue))
+        except redis.RedisError:
+            self.failures += 1
+            return 0
+
     def awake(self, task: str) -> None:
         """A worker has taken the wake-up: the next event pushes a new one."""
         try:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from typing import ClassVar
 
 from flask import Flask, Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from tocsin.config.settings import Settings
+from tocsin.domain.errors import Unavailable
 from tocsin.receive import Receiver
-from tocsin.store import Database
+from tocsin.store import Database, reading
 from tocsin.web.api import api
 from tocsin.web.console import console
 
@@ -40,9 +44,40 @@ def site(settings: Settings, receiver: Receiver) -> Flask:
 
     @app.get("/metrics")
     def metrics() -> Response:
-        return Response(generate_latest(_registry()), content_type=CONTENT_TYPE_LATEST)
+        queues = _Queues(app.extensions["tocsin.database"])
+        text = b"".join(generate_latest(registry) for registry in (_registry(), queues.registry()))
+        return Response(text, content_type=CONTENT_TYPE_LATEST)
 
     return app
+
+
+class _Queues:
+    """Gauges read from the database at each scrape; none when it is away."""
+
+    HELP: ClassVar = {
+        "waiting": "Messages accepted and not yet understood",
+        "undecided": "Alerts and record updates understood and not yet decided",
+        "quarantined": "Messages in quarantine",
+        "open_incidents": "Open incidents",
+        "undelivered": "Records that are not yet as wanted",
+        "dead": "Records that need a person",
+    }
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def registry(self) -> CollectorRegistry:
+        registry = CollectorRegistry()
+        registry.register(self)
+        return registry
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        try:
+            sizes = reading.queues(self._database)
+        except Unavailable:
+            return
+        for name, words in self.HELP.items():
+            yield GaugeMetricFamily(f"tocsin_{name}", words, value=sizes[name])
 
 
 def _registry() -> CollectorRegistry:

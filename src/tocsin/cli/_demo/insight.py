@@ -18,6 +18,7 @@ from tocsin.store import attribution, reading
 from tocsin.store.database import Database
 
 LOOK_BACK = timedelta(hours=72)
+NOT_JUDGED = "not yet judged"
 SKEW = timedelta(minutes=5)
 
 
@@ -83,7 +84,7 @@ def _blamed(incident: Incident, pen: Pen) -> str:
     judged = incident.attribution
     first = judged.first if judged else None
     if judged is None:
-        return "not yet judged"
+        return NOT_JUDGED
     if first is None or first.band is Band.UNLIKELY:
         return f"no known change explains this ({percent(judged.no_change)})"
     word = "likely" if first.band is Band.LIKELY else "possibly"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import requests
 
@@ -12,7 +13,7 @@ from tocsin.cli._demo import expected
 from tocsin.cli._demo.courier import Courier, wait_for
 from tocsin.cli._demo.desks import Ticket, tickets
 from tocsin.cli._demo.expected import Check
-from tocsin.cli._demo.insight import Insight, insights
+from tocsin.cli._demo.insight import NOT_JUDGED, Insight, insights
 from tocsin.cli._demo.producers import Clock, Post
 from tocsin.cli._demo.scenario import Scenario
 from tocsin.cli._demo.show import Screen, told_by
@@ -86,8 +87,10 @@ class Play:
         wanted = len(scenario.records)
         wait_for(lambda: len(self._own(scenario)) >= wanted, within_s=RECORDS_WITHIN_S)
         self._courier.settled()
+        wait_for(self._judged, within_s=RECORDS_WITHIN_S)
         if scenario.later:
-            self._courier.send(scenario.later)
+            self._post(scenario.later)
+            self._courier.settled()
         now = tickets(self._stage.desks)
         self.outcome.insights = insights(self._stage.settings["TOCSIN_DATABASE_URL"], now=self._clock.now)
         self.outcome.last = now
@@ -122,9 +125,9 @@ class Play:
     def _later(self) -> None:
         """Work notes about what joined late."""
         self._screen.heading("Later: an incident grows, and its ticket is told once")
-        for scenario in (each for each in self.outcome.scenarios if each.later):
+        for scenario in (each for each in self.outcome.scenarios if each.grows):
             self._screen.say("  notes are gathered for a minute, so that a storm is one note; waiting for it")
-            wait_for(lambda each=scenario: self._has_notes(each), within_s=NOTE_WITHIN_S)
+            wait_for(partial(self._has_notes, scenario), within_s=NOTE_WITHIN_S)
 
     def _has_notes(self, scenario: Scenario) -> bool:
         return any(note.startswith("+") for ticket in self._own(scenario) for note in ticket.notes)
@@ -163,6 +166,11 @@ class Play:
     def _note(self, key: str, checks: list[Check]) -> None:
         self.outcome.checks.setdefault(key, []).extend(checks)
         self._screen.checks(checks)
+
+    def _judged(self) -> bool:
+        """Every incident has been attributed: the first time this waits until that worker is warm."""
+        found = insights(self._stage.settings["TOCSIN_DATABASE_URL"], now=self._clock.now)
+        return all(insight.blamed != NOT_JUDGED for insight in found)
 
     def _own(self, scenario: Scenario) -> list[Ticket]:
         return expected.mine(scenario, tickets(self._stage.desks))

@@ -49,6 +49,11 @@ class Scenario:
     lost_answers: int = 0
     """How many of ServiceNow's answers are lost after it has kept the incident."""
 
+    @property
+    def grows(self) -> bool:
+        """A work note tells what joined late."""
+        return any(note.startswith(r"\+") for record in self.records for note in record.notes)
+
 
 Teller = Callable[[Clock], Scenario]
 

@@ -33,12 +33,16 @@ ACTIONS: dict[str, tuple[str, str]] = {
         "Gate, owner and route were decided.",
         "a [gate's reason](#gate-reasons) when it is muted or waits, else a [want](#want)",
     ),
+    "message.read": ("Somebody had stored raw messages read.", "`replay`"),
+    "message.replayed": ("Somebody had a quarantined message put back.", "`quarantine`"),
+    "record.revived": ("Somebody had dead records tried again.", "`asked`"),
     "cause.confirmed": ("A person said what the cause was.", "`confirmed`, `not_the_cause`"),
     "record.confirmed": ("The vendor holds the record as wanted.", "a [reason](#reason)"),
     "record.attempted": ("A try that did not get there; it is tried again.", "a [reason](#reason)"),
     "record.dead": ("It needs a person.", "a [reason](#reason)"),
 }
-"""Action → meaning, reasons. A service desk's own `record.<action>` lines come from RecordAction."""
+"""Action → meaning, reasons; of others the page says where they are written. A service desk's own `record.<action>`
+lines come from RecordAction."""
 
 UPDATES = (
     "A service desk told us what somebody did to a record, see [recordaction](#recordaction).",
@@ -67,9 +71,12 @@ ENUMS = ("domain", "simulators")
 
 def page() -> str:
     """Audit actions, gate reasons, refusals, and every fixed set of words."""
-    actions = [(code(action), *said) for action, said in ACTIONS.items()]
+    actions = [
+        (code(action), *said)
+        for action, said in (ACTIONS | {a: w for a, w in _written_actions() if a not in ACTIONS}).items()
+    ]
     actions.append((code("record.<action>"), *UPDATES))
-    gates = [(code(reason), said) for reason, said in GATES.items()]
+    gates = [(code(reason), said) for reason, said in (dict.fromkeys(_gate_reasons(), "") | GATES).items()]
     refusals = [(code(reason), said) for reason, said in REFUSALS.items()]
     return (
         INTRO
@@ -80,6 +87,29 @@ def page() -> str:
         + table(("reason", "answer"), refusals)
         + "".join(_enum(node) for node in enums())
     )
+
+
+def _written_actions() -> Iterator[tuple[str, tuple[str, str]]]:
+    """Actions of audit lines that the code spells out, with where and why."""
+    for path, call in _calls("AuditEntry", ""):
+        given = {keyword.arg: text_of(keyword.value) for keyword in call.keywords}
+        if action := given.get("action"):
+            yield action, (f"Written by {code(path)}.", code(given.get("reason", "")))
+
+
+def _gate_reasons() -> list[str]:
+    found = [
+        keyword for name in ("Gate", "_Verdict") for _, call in _calls(name, "decide") for keyword in call.keywords
+    ]
+    return sorted({text_of(keyword.value) for keyword in found if keyword.arg == "reason"} - {""})
+
+
+def _calls(name: str, folder: str) -> Iterator[tuple[str, ast.Call]]:
+    """Every call of this name below a folder of the package."""
+    for path, module in modules(folder):
+        for node in ast.walk(module):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
+                yield path, node
 
 
 def enums() -> Iterator[ast.ClassDef]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tocsin.cli._demo.producers import Clock, Post, Rule, alertmanager, deployment, drift_report
+from tocsin.cli._demo.producers import Clock, Post, Rule, alertmanager, deployment, drift_report, measured
 from tocsin.cli._demo.scenario import Scenario
 
 WINDOW_HOST = "warehouse-1"
@@ -20,7 +20,7 @@ def noise(clock: Clock) -> Scenario:
         "an unimportant feature drifts a little.",
         changes=(deployment(clock, "review-tagger-api", "v0.4.0", ago=2000),),
         alerts=(
-            *(post for ago in FLAPS for post in (_disk(clock, ago), _disk(clock, ago, ended=ago - LASTS))),
+            _disk(clock),
             alertmanager(clock, _host_down()),
             _small_drift(clock),
         ),
@@ -29,16 +29,16 @@ def noise(clock: Clock) -> Scenario:
     )
 
 
-def _disk(clock: Clock, started: float, *, ended: float | None = None) -> Post:
-    rule = Rule(
-        name="DiskAlmostFull",
-        labels={"host": "build-1", "device": "sda1"},
-        severity="critical",
-        summary="the disk of build-1 is 96 % full",
-        started_ago=started,
-        evidence={"value": "0.96", "threshold": "0.9"},
-    )
-    return alertmanager(clock, rule, ended_ago=ended)
+def _disk(clock: Clock) -> Post:
+    """Its three spells, told at once by a script that was offline meanwhile."""
+    facts = {
+        "name": "disk-almost-full", "subject": "host:build-1", "symptom": "saturation", "severity": "critical",
+        "summary": "the disk of build-1 is 96 % full", "metric": "disk_used_ratio", "observed": 0.96, "threshold": 0.9,
+    }  # fmt: skip
+    spells = [
+        ({"starts_at": clock.iso(ago)}, {"status": "resolved", "ends_at": clock.iso(ago - LASTS)}) for ago in FLAPS
+    ]
+    return measured([{**facts, **told} for spell in spells for told in spell])
 
 
 def _host_down() -> Rule:
