@@ -25,6 +25,7 @@ check: install ## format, lint, strict types, layer contracts, generated docs fr
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/tocsin schema --check
+	$(BIN)/tocsin reference --check
 
 test: install ## the whole test suite
 	$(BIN)/pytest -q

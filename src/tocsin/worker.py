@@ -33,7 +33,7 @@ QUEUE, ATTRIBUTE_QUEUE = "tocsin", "attribute"
 BEAT_LOCK = 7_203
 LONGEST_WORK_S = 5.0
 """A work task gives its process back after this, so that deliveries and shutdowns are never starved."""
-UNHEARD = 6
+UNHEARD = 4
 """So many wake-ups waiting mean that no worker listens: all dead, or still in Celery's pause (up to 30 s) between two
 tries to reach a broker that is back."""
 
@@ -145,7 +145,8 @@ class Sweeper(Scheduler):
     there is anything to do, and it does the work itself when the broker cannot be told or no worker listens."""
 
     _lock: Connection | None = None
-    _leading = False
+    producer = None  # type: ignore[assignment]
+    """We wake through our own Waker; Celery's would wait here until the broker answers, and nothing be done."""
 
     def apply_async(self, entry: ScheduleEntry, producer: Any = None, advance: bool = True, **kwargs: Any) -> None:  # noqa: ANN401
         if advance:

@@ -32,7 +32,7 @@ MAPPINGS = {
     "hooks.yaml": """
         hooks:
           am: {source: alertmanager, environment: production, secret: {env: E2E_HOOK_SECRET}}
-          github: {source: github, environment: production, unverified: true}
+          prometheus: {source: alertmanager, environment: production, secret: {env: E2E_HOOK_SECRET}}
           registry: {source: mlflow, environment: production, secret: {env: E2E_HOOK_SECRET}}
         """,
     "connectors.yaml": """
@@ -55,7 +55,7 @@ MAPPINGS = {
         """,
 }
 TAGS = {"storm": 20, "worker": 5, "wiped": 5, "redis": 5, "frozen": 5, "restart": 5, "away": 5, "beats": 5, "lost": 5,
-        "slow": 5, "bombs": 5}  # fmt: skip
+        "slow": 5, "bombs": 5, "dead": 5, "spool": 5}  # fmt: skip
 """Each test's services of each way out: known, and unrelated to one another, so that each is an outage of its own."""
 
 

@@ -72,7 +72,7 @@ class Stack:
     processes: dict[str, Process] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
     accepted: list[str] = field(default_factory=list)
-    """Ids of every receipt that was answered 202, whichever test posted it."""
+    """Ids of every receipt that was answered 202 to one of our own posts, whichever test posted it."""
 
     # -- parts
 
@@ -224,6 +224,11 @@ class Stack:
         """The ServiceNow incident about this service."""
         found = [row for row in self.servicenow() if service in row["short_description"] + row["description"]]
         return found[0] if found else None
+
+    def group(self, name: str) -> str:
+        """The sys_id of an assignment group in the ServiceNow simulator."""
+        groups: Any = self.desks["servicenow"].state()["sys_user_group"]
+        return next(str(row["sys_id"]) for row in groups if row["name"] == name)
 
     def servicenow(self) -> list[dict[str, str]]:
         """All incidents of the ServiceNow simulator."""

@@ -8,6 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from tocsin.decide.redact import clean
+from tocsin.decide.wording import counted
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
@@ -61,7 +64,8 @@ def _print_alert(console: Console, alert: dict[str, Any]) -> None:
 def _print_incident(console: Console, incident: dict[str, Any]) -> None:
     console.print()
     new = "new" if incident["opened"] else "known"
-    _step(console, "incident", f"{incident['display']} ({new}, {incident['state']}), {incident['members']} alerts")
+    members = counted(incident["members"], "alert")
+    _step(console, "incident", f"{incident['display']} ({new}, {incident['state']}), {members}")
     if gate := incident["gate"]:
         _step(console, "gate", gate.state + (f" until {gate.until:%Y-%m-%d %H:%M:%SZ}" if gate.until else ""))
         _why(console, gate.because or gate.reason.replace("_", " "))
@@ -80,6 +84,8 @@ def _print_incident(console: Console, incident: dict[str, Any]) -> None:
         )
         _why(console, f"{route.because}" + (f" ({route.origin})" if route.origin else ""))
         _why(console, route.ownership.why + (f" ({route.ownership.where})" if route.ownership.where else ""))
+    if not incident["records"]:
+        _step(console, "record", "nothing is opened or updated")
     for record in incident["records"]:
         number = f" {record['number']}" if record["number"] else ""
         _step(
@@ -113,13 +119,9 @@ def _resolved(console: Console, told: dict[str, Any]) -> None:
 
 
 def _step(console: Console, name: str, words: str) -> None:
-    from tocsin.decide.redact import clean
-
     console.print(Text(f"{name:<13}", style="bold cyan") + Text(clean(words, 300)))
 
 
 def _why(console: Console, words: str) -> None:
-    from tocsin.decide.redact import clean
-
     if words:
         console.print(Text(f"{'':<13}{clean(words, 400)}", style="dim"))

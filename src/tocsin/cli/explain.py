@@ -110,6 +110,7 @@ def _decide(app: App, stage: Rehearsal) -> None:
             time.sleep(0.05)
         else:
             raise Unavailable(f"a worker is deciding {environment} all the time; try again when it is calmer")
+    stage.score_at_once()
     for environment in pipeline.attribute(app):
         pipeline.decide(app, environment)
 

@@ -78,7 +78,7 @@ def _show(incident: Incident, story: dict[str, list[dict[str, Any]]]) -> None:
     _causes(console, incident)
     _alerts(console, incident)
     _records(console, story)
-    _story(console, story)
+    _story(console, incident.number, story)
 
 
 def _ticket(console: Console, incident: Incident, records: list[dict[str, Any]]) -> None:
@@ -123,11 +123,11 @@ def _records(console: Console, story: dict[str, list[dict[str, Any]]]) -> None:
         _row(console, name, f"{record['state']}, {record['wanted']['status']} {where}{trouble}")
 
 
-def _story(console: Console, story: dict[str, list[dict[str, Any]]]) -> None:
+def _story(console: Console, number: int, story: dict[str, list[dict[str, Any]]]) -> None:
     from tocsin.cli.tail import words
 
     _heading(console, "Story")
-    told = [(line["at"], words({"number": "", **line})) for line in story["audit"]]
+    told = [(line["at"], words({"number": number, **line})) for line in story["audit"]]
     told += [(note["created_at"], f"note to {note['destination']}: {note['text']}") for note in story["notes"]]
     for at, said in sorted(told, key=lambda found: found[0]):
         _row(console, _clock(at), said)

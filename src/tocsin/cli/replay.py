@@ -199,17 +199,27 @@ def _timers(again: App, made: Database, clock: datetime, *, until: datetime) -> 
 def _settle(again: App, made: Database) -> None:
     """The pipeline's own steps until nothing is due at this moment."""
     from tocsin import pipeline
-    from tocsin.store.decisions import environments_due
+    from tocsin.store import sweeps
     from tocsin.store.replaying import pretend_delivered
 
     for _ in range(AT_ONCE):
-        moved = bool(pipeline.understand(again))
-        for environment in environments_due(made):
-            moved |= bool(pipeline.decide(again, environment))
-        for environment in pipeline.attribute(again):
-            moved |= bool(pipeline.decide(again, environment))
-        if not (moved | bool(pretend_delivered(made))):
+        due = sweeps.due(made)
+        if not (due.work or due.attribute or due.deliver):
             return
+        if due.work:
+            pipeline.understand(again)
+            _decide(again, sweeps.environments_due(made))
+        if due.attribute:
+            _decide(again, pipeline.attribute(again))
+        if due.deliver:
+            pretend_delivered(made)
+
+
+def _decide(again: App, environments: Sequence[str]) -> None:
+    from tocsin import pipeline
+
+    for environment in environments:
+        pipeline.decide(again, environment)
 
 
 # ------------------------------------------------------------------------------------------------------- comparing

@@ -100,7 +100,8 @@ def attribute(
     after the first alert are no candidates. A change that also `touches` other subjects may have acted at any of them:
     its pattern is the mean over those that the catalogue knows; when it knows none, the mean over all subjects.
     Overlapping changes (same run or commit, or same subject within 2 min) are one candidate with the mass of its
-    subjects; the likeliest member speaks for it, or the run that made the others. Raises ValueError for an incident without members.
+    subjects; the likeliest member speaks for it, or the run that made the others. Raises ValueError for an incident
+    without members.
     """
     pattern = Pattern(incident.members, catalog)
     onset_at = pattern.onset_at
@@ -270,7 +271,8 @@ def _log_odds(
         "overlap": (mass - float(logs.sum())) / temper,
         "rivals": math.log(no_change / max(1 - share, 1e-300)),
     }
-    return {name: round(value, 6) for name, value in terms.items() if name in ("risk", "lag", "pattern") or value}
+    always = ("risk", "lag", "pattern")  # and numbers of Python's own: numpy's have no JSON form
+    return {name: round(float(value), 6) for name, value in terms.items() if name in always or value}
 
 
 def _digest(

@@ -94,6 +94,7 @@ def _furnish(made: Database, name: str) -> None:
         for statement in _CLOCK.split(";"):
             connection.execute(text(statement))
         connection.execute(text(f'ALTER DATABASE "{name}" SET search_path = replayed, pg_catalog, public'))
+        connection.execute(text(f'ALTER DATABASE "{name}" SET synchronous_commit = off'))  # it may be lost
     made.close()  # the search path is a new connection's
 
 
@@ -249,11 +250,13 @@ def upshots(database: Database, period: Period) -> list[Upshot]:
 
 
 _UPSHOTS = """
-SELECT i.id, i.number, i.environment, i.title, i.opened_at, i.routing, i.gate, i.attribution->'suspects'->0 AS suspect,
+SELECT i.id, i.number, i.environment, i.title, i.opened_at, i.routing, i.enrichment->>'head' AS head,
+    i.attribution->'suspects'->0 AS suspect,
     ARRAY(SELECT a.fingerprint FROM alerts a WHERE a.incident_id = i.id
         UNION SELECT o.fingerprint FROM occurrences o WHERE o.incident_id = i.id) AS fingerprints,
     ARRAY(SELECT r.destination FROM records r WHERE r.incident_id = i.id ORDER BY r.destination) AS destinations,
-    (SELECT min(r.wanted->>'want') FROM records r WHERE r.incident_id = i.id) AS recorded,
+    EXISTS (SELECT FROM audit l WHERE l.incident_id = i.id AND l.action = 'incident.decided' AND l.reason = 'page')
+        AS paged,
     (SELECT l.reason FROM audit l WHERE l.incident_id = i.id AND l.action = 'incident.decided'
         AND l.reason NOT IN ('page', 'ticket', 'none') ORDER BY l.id DESC LIMIT 1) AS held_by
 FROM incidents i WHERE opened_at < :until AND (resolved_at IS NULL OR resolved_at >= :warm OR opened_at >= :warm)
@@ -264,15 +267,16 @@ FROM incidents i WHERE opened_at < :until AND (resolved_at IS NULL OR resolved_a
 def _upshot(row: Row[Any]) -> Upshot:
     routing, suspect = row.routing or {}, row.suspect or {}
     ownership = routing.get("ownership", {})
-    muted = "" if row.recorded or routing.get("want") == "none" else row.held_by or ""
+    recorded = ("page" if row.paged else "ticket") if row.destinations else ""
+    muted = "" if recorded or routing.get("want") == "none" else row.held_by or ""
     named = suspect.get("band") in ("likely", "suspect")
     return Upshot(
         id=row.id,
         display=f"TOC-{row.number}",
         environment=row.environment,
-        title=row.title or f"incident of {len(row.fingerprints)} alerts",
+        title=row.title or f"about {row.head}",
         opened_at=row.opened_at,
-        outcome=row.recorded or ("muted" if muted else "none"),
+        outcome=recorded or ("muted" if muted else "none"),
         muted=muted,
         team=ownership.get("team", ""),
         why=ownership.get("why", ""),

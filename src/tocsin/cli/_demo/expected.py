@@ -89,6 +89,8 @@ def _bare(title: str) -> str:
 
 
 def _readable(pattern: str) -> str:
-    """A pattern without most of its regular-expression signs."""
-    plain = re.sub(r"\\([.()])", r"\1", pattern.replace("^", "").replace("$", ""))
-    return "“" + re.sub(r"\[\^%\]\*|\.\*| \+|\\s\+", " … ", plain).strip() + "”"
+    """A pattern in words: gaps as …, digits as n."""
+    gaps = re.sub(r"\[\^%\]\*|\.\*| \+|\\s\+", " … ", pattern)
+    digits = re.sub(r"\[[5-9]+-?9?\]\\d|\\d", "n", gaps)
+    plain = re.sub(r"\\([.()+])", r"\1", digits).replace("^", "").replace("$", "")
+    return f"“{' '.join(plain.split())}”"

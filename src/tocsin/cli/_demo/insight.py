@@ -74,7 +74,9 @@ def _insight(incident: Incident, row: Mapping[str, object], database: Database, 
         nearest_lag=span(began_at - nearest.occurred_at) if nearest else "",
         muted="" if row.get("records") else _muted(incident),
         began_at=began_at,
-        ended_at=incident.resolved_at,
+        ended_at=max((m.ends_at for m in incident.members if m.ends_at), default=None)
+        if incident.resolved_at
+        else None,
         changes=_shown(known, cause, nearest, began_at, pen),
         starts=tuple(sorted(member.starts_at for member in incident.members)),
     )

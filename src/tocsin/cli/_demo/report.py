@@ -33,7 +33,7 @@ def written(outcome: Outcome, *, now: datetime) -> str:
             "timeline": timeline(insight) if insight else "",
             "checks": outcome.checks.get(scenario.key, []),
         }
-        for scenario in outcome.scenarios
+        for scenario in sorted(outcome.scenarios, key=lambda each: not each.records)
     ]
     return pages.get_template("report.html").render(
         headline=proud_line(outcome.posted, outcome.last, len(muted)),

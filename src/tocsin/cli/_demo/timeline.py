@@ -8,10 +8,12 @@ from markupsafe import Markup, escape
 
 from tocsin.cli._demo.insight import Insight
 
-WIDTH, LEFT, RIGHT = 860, 20, 40
+WIDTH, LEFT, RIGHT = 860, 20, 60
 ROW, TOP = 18, 14
 MOST_CHANGES = 6
 MARGIN = timedelta(minutes=5)
+BOTH_LABELS = 200
+"""A span wide enough for both clock times inside it."""
 
 
 def timeline(insight: Insight) -> Markup:
@@ -29,10 +31,13 @@ def timeline(insight: Insight) -> Markup:
         *(_change(x(at), TOP + ROW * row, line_y, words, cause) for row, (at, words, cause) in enumerate(changes)),
         *(Markup('<circle class="alert" cx="{}" cy="{}" r="2.5"/>').format(round(at, 1), line_y + 9)
           for at in sorted({round(x(start), 1) for start in insight.starts})),
-        _clock(x(insight.began_at), line_y + 27, f"first alert {insight.began_at:%H:%M}"),
     ]  # fmt: skip
+    over_x = x(insight.ended_at) if insight.ended_at else WIDTH
+    narrow = over_x - x(insight.began_at) < BOTH_LABELS
+    first_words = f"first alert {insight.began_at:%H:%M}"
+    parts.append(_clock(x(insight.began_at), line_y + 27, first_words, anchor="end" if narrow else "start"))
     if insight.ended_at is not None:
-        parts.append(_clock(x(insight.ended_at), line_y + 27, f"over {insight.ended_at:%H:%M}", anchor="end"))
+        parts.append(_clock(over_x, line_y + 27, f"over {insight.ended_at:%H:%M}", anchor="start" if narrow else "end"))
     label = escape(f"Timeline of {insight.display}")
     opened = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">').format(WIDTH, line_y + 34, label)
     return opened + Markup("").join(parts) + Markup("</svg>")

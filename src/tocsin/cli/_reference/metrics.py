@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from tocsin.cli._reference.markdown import code, modules, table, text_of
+from tocsin.web.site import _Queues
 
 KINDS = {"Counter": "counter", "Gauge": "gauge", "Histogram": "histogram", "Summary": "summary"}
 
@@ -24,7 +25,7 @@ A histogram also has `_bucket`, `_sum` and `_count`. Values of `reason` are expl
 
 def page() -> str:
     """Every metric with its labels and where it is counted."""
-    rows = sorted(found())
+    rows = sorted([*found(), *_gauges()])
     return INTRO + table(("metric", "kind", "labels", "what it says", "counted in"), rows) + OUTRO
 
 
@@ -37,6 +38,12 @@ def found() -> Iterator[tuple[str, str, str, str, str]]:
                 if texts and texts[0].startswith("tocsin_"):
                     labels = ", ".join(code(label) for label in _labels(node))
                     yield code(texts[0]), KINDS[node.func.id], labels, texts[1], code(path)
+
+
+def _gauges() -> Iterator[tuple[str, str, str, str, str]]:
+    """What is read from the database at each scrape."""
+    for name, words in _Queues.HELP.items():
+        yield code(f"tocsin_{name}"), "gauge", "", words, code("web/site.py")
 
 
 def _labels(call: ast.Call) -> list[str]:

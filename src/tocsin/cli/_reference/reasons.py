@@ -73,7 +73,7 @@ def page() -> str:
     """Audit actions, gate reasons, refusals, and every fixed set of words."""
     actions = [
         (code(action), *said)
-        for action, said in (ACTIONS | {a: w for a, w in _written_actions() if a not in ACTIONS}).items()
+        for action, said in (ACTIONS | {a: w for a, w in written_actions() if a not in ACTIONS}).items()
     ]
     actions.append((code("record.<action>"), *UPDATES))
     gates = [(code(reason), said) for reason, said in (dict.fromkeys(_gate_reasons(), "") | GATES).items()]
@@ -89,7 +89,7 @@ def page() -> str:
     )
 
 
-def _written_actions() -> Iterator[tuple[str, tuple[str, str]]]:
+def written_actions() -> Iterator[tuple[str, tuple[str, str]]]:
     """Actions of audit lines that the code spells out, with where and why."""
     for path, call in _calls("AuditEntry", ""):
         given = {keyword.arg: text_of(keyword.value) for keyword in call.keywords}

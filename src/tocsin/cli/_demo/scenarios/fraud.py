@@ -28,7 +28,7 @@ def fraud(clock: Clock) -> Scenario:
                 desk="jira",
                 fields=(("Project", "ML"), ("Type", "Incident")),
                 says=(
-                    r"^Model fraud miscalibrated since .*likely promotion fraud 12|^Model fraud miscalibrated .*#12",
+                    r"^Model fraud miscalibrated since .*, likely promotion fraud #12$",
                     r"CHANGED +promotion fraud #12, [^%]*LIKELY [89]\d %",
                     r"DO FIRST +(Roll back fraud to 11|Recalibrate fraud)",
                 ),

@@ -30,7 +30,7 @@ def provider(clock: Clock) -> Scenario:
                 ),
                 says=(
                     r"^Provider parcel-y .*: delivery-quotes affected$",
-                    r"CHANGED +No known change explains this \(P (> )?[5-9]\d %\)",
+                    r"CHANGED +No known change explains this \(P [5-9]\d %\)",
                     r"DO FIRST +Wait for parcel-y: .*Do not\s+roll\s+back",
                 ),
                 notes=(r"^Recovered .*, 2 alerts clear",),
