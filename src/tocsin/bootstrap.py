@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from tocsin.domain.errors import BadMapping
 from tocsin.store import Database, mappings
 from tocsin.store.sealed import Seal
 from tocsin.store.wake import Waker
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,7 @@ class App:
         self.env = dict(os.environ if env is None else env)
         self.database = Database(settings.database_url, pool_size=pool_size)
         self._active: Active | None = None
+        self._unusable = -1
 
     @cached_property
     def seal(self) -> Seal:
@@ -58,11 +62,17 @@ class App:
 
     def active(self) -> Active:
         """The active version, loaded anew only when it changed. Without any version the directory's files decide
-        (version 0): a first start before `tocsin apply`."""
+        (version 0): a first start before `tocsin apply`. A version that cannot be loaded here (a secret is missing)
+        leaves the one before, and says so; raises BadMapping when there is none before."""
         version = mappings.active_version(self.database)
-        if self._active is None or self._active.version != version:
-            loaded = self._load(version)
-            self._active = Active(version=version, mappings=loaded, redactor=Redactor(loaded.policy.redaction))
+        if self._active is None:
+            self._active = self._loaded(version)
+        elif version not in (self._active.version, self._unusable):
+            try:
+                self._active = self._loaded(version)
+            except BadMapping as error:
+                self._unusable = version
+                log.error("mappings version %d cannot be used, %d stays: %s", version, self._active.version, error)
         return self._active
 
     def apply(self, directory: Path, *, actor: str) -> int:
@@ -71,10 +81,12 @@ class App:
         loaded = checked(directory, env=self.env)
         return mappings.activate(self.database, digest=loaded.digest, files=loaded.files, actor=actor)
 
-    def _load(self, version: int) -> Mappings:
+    def _loaded(self, version: int) -> Active:
         if version == 0:
-            return load(self.mappings_dir, env=self.env)
-        return loads(mappings.stored(self.database, version).files, env=self.env, root=self.mappings_dir)
+            loaded = load(self.mappings_dir, env=self.env)
+        else:
+            loaded = loads(mappings.stored(self.database, version).files, env=self.env, root=self.mappings_dir)
+        return Active(version=version, mappings=loaded, redactor=Redactor(loaded.policy.redaction))
 
 
 def checked(directory: Path, *, env: Mapping[str, str]) -> Mappings:

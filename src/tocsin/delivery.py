@@ -176,7 +176,7 @@ def _following(record: Record, outcome: Outcome) -> tuple[str, timedelta | None]
 
 def _tell(app: App, record: Record, outcome: Outcome, state: str) -> None:
     """Audit, cross-links for a record that was just opened, and a new decision where a person has acted."""
-    confirmation = outcome.confirmation
+    confirmation, now = outcome.confirmation, app.database.now()
     first = bool(confirmation and outcome.settled and not record.external_id)
     with app.database.transaction() as connection:
         if first and confirmation is not None:
@@ -191,7 +191,7 @@ def _tell(app: App, record: Record, outcome: Outcome, state: str) -> None:
             connection,
             [
                 AuditEntry(
-                    at=app.database.now(),
+                    at=now,
                     action=f"record.{'confirmed' if outcome.settled else 'attempted' if state != 'dead' else 'dead'}",
                     reason=outcome.reason,
                     environment=record.environment,

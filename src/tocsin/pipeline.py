@@ -12,10 +12,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Histogram
+from sqlalchemy.exc import OperationalError
 
 from tocsin.bootstrap import Active, App
 from tocsin.connectors import find as find_connector
@@ -23,28 +24,27 @@ from tocsin.decide.fold import GROUPS_SINCE, Fold, Known
 from tocsin.decide.group import Groups, Seen, tokens_of
 from tocsin.decide.judge import is_news, judge, verdict
 from tocsin.decide.plan import Desk
-from tocsin.domain.alert import Alert, Resolves, Severity, Status, Symptom
+from tocsin.domain.alert import Alert, Symptom
 from tocsin.domain.audit import AuditEntry
-from tocsin.domain.errors import BadPayload
-from tocsin.domain.message import Message, Normalized, RecordUpdate
+from tocsin.domain.errors import TocsinError
+from tocsin.domain.message import Message, RecordUpdate
 from tocsin.domain.record import Plan
-from tocsin.domain.subject import Subject
-from tocsin.sources import find as find_source
-from tocsin.store import attribution, confirmations, decisions, inbox, jobs, records
+from tocsin.store import attribution, confirmations, decisions, inbox, isolating, jobs, records
 from tocsin.store.decisions import Decisions, Facts, Waiting
-from tocsin.store.inbox import Claimed, Quarantined, Signal, Understood
+from tocsin.store.inbox import Signal
+from tocsin.understanding import Reading, own_alert, signal_of, understood_as
 
 log = logging.getLogger(__name__)
 
 SIGNALS_AT_ONCE = 1500
+ALONE = ("signal", "alert", "incident")
+"""The order in which things are decided one by one after a failure."""
 JUDGE_EVERY = timedelta(seconds=0.5)
 """In a storm an incident that grows with every batch is judged this often; a first judgement never waits."""
 CHANGES_BACK = timedelta(hours=72)
 """How far back a change may be a cause (correlation.md §2)."""
 CLOCK_SKEW = timedelta(minutes=5)
 
-MESSAGES = Counter("tocsin_messages_understood_total", "Messages by what became of them", ["source", "outcome"])
-ALERTS = Counter("tocsin_alerts_received_total", "Alerts read in messages", ["source"])
 DECIDED = Histogram("tocsin_decide_seconds", "Seconds of one decide transaction")
 
 
@@ -58,7 +58,7 @@ def understand(app: App) -> int:
     claimed = inbox.claim(app.database, app.seal)
     if not claimed:
         return 0
-    batch = _Reading(active=active)
+    batch = Reading(active=active)
     for one in claimed:
         batch.read(one)
     inbox.keep(app.database, batch.understood(claimed), batch.sender_ids)
@@ -71,115 +71,10 @@ def quarantine_poison(app: App) -> None:
     def tell(message: Message) -> tuple[Signal, AuditEntry]:
         because: dict[str, object] = {"hook": message.hook, "why": inbox.POISON}
         own = own_alert(message, inbox.POISON, now=message.received_at)
-        return _signal(message, own.environment, 0, "alert", own), _understood(message, "quarantined", because)
+        return signal_of(message, own.environment, 0, "alert", own), understood_as(message, "quarantined", because)
 
     for message_id in inbox.put_aside_poison(app.database, tell):
         log.error("message=%s quarantined: %s", message_id, inbox.POISON)
-
-
-def _signal(message: Message, environment: str, seq: int, kind: str, payload: object) -> Signal:
-    return Signal(
-        environment=environment,
-        received_at=message.received_at,
-        message_id=message.id,
-        seq=seq,
-        kind=kind,
-        payload=payload,
-    )
-
-
-def _understood(message: Message, outcome: str, because: dict[str, object], version: int = 0) -> AuditEntry:
-    MESSAGES.labels(message.source, outcome).inc()
-    return AuditEntry(
-        at=message.received_at,
-        action="message.understood",
-        reason=outcome,
-        environment=message.environment,
-        message_id=message.id,
-        mapping_version=version,
-        because=because,
-    )
-
-
-class _Reading:
-    """What a batch of messages says, collected message by message."""
-
-    def __init__(self, *, active: Active) -> None:
-        self._active = active
-        self._catalog = active.mappings.catalog
-        self._redactor = active.redactor
-        self._signals: list[Signal] = []
-        self._normalized: list[Normalized] = []
-        self._quarantined: list[Quarantined] = []
-        self._audit: list[AuditEntry] = []
-        self.sender_ids: dict[UUID, tuple[str, str]] = {}
-
-    def read(self, claimed: Claimed) -> None:
-        message = claimed.message
-        hook = self._active.mappings.hooks.get(message.hook)
-        try:
-            if hook is None:
-                raise BadPayload(f"hook {message.hook} is no longer declared; declare it again and replay")
-            source = find_source(message.source)
-            said = source.normalize(message, hook)
-            sender_id = source.message_id(message)
-        except BadPayload as error:
-            self._put_aside(message, error)
-            return
-        if sender_id:
-            self.sender_ids[message.id] = (message.hook, sender_id[:200])
-        self._keep(message, said)
-
-    def _keep(self, message: Message, said: Normalized) -> None:
-        for seq, alert in enumerate(said.alerts):
-            self._signals.append(_signal(message, alert.environment, seq, "alert", self._clean(alert)))
-        for seq, update in enumerate(said.record_updates):
-            self._signals.append(_signal(message, update.environment, 100_000 + seq, "record_update", update))
-        self._normalized.append(said)
-        ALERTS.labels(message.source).inc(len(said.alerts))
-        outcome = (
-            "ignored" if said.ignored and not (said.alerts or said.changes or said.record_updates) else "normalized"
-        )
-        because = {"why": said.ignored, "alerts": len(said.alerts), "changes": len(said.changes)}
-        self._say(message, outcome, because)
-
-    def _clean(self, alert: Alert) -> Alert:
-        """The alert as it may be stored readably: its subject by the catalogue's name, its texts redacted."""
-        return replace(
-            alert,
-            subject=self._catalog.resolve(alert.subject),
-            summary=self._redactor.text(alert.summary),
-            labels={name: str(value) for name, value in self._redactor.mapping(alert.labels).items()},
-            links={name: self._redactor.text(url) for name, url in alert.links.items()},
-        )
-
-    def _put_aside(self, message: Message, error: BadPayload) -> None:
-        self._quarantined.append(Quarantined(message=message, reason=error.reason, path=error.path))
-        own = own_alert(message, f"{error}", now=message.received_at)
-        self._signals.append(_signal(message, own.environment, 0, "alert", own))
-        self._say(message, "quarantined", {"why": error.reason, "path": error.path})
-
-    def _say(self, message: Message, outcome: str, because: dict[str, object]) -> None:
-        because = {"hook": message.hook, **because}
-        self._audit.append(_understood(message, outcome, because, self._active.version))
-
-    def understood(self, claimed: Sequence[Claimed]) -> Understood:
-        return Understood(
-            claimed=claimed,
-            signals=self._signals,
-            changes=[
-                replace(
-                    change,
-                    subject=self._catalog.resolve(change.subject),
-                    summary=self._redactor.text(change.summary),
-                    touches=tuple(self._catalog.resolve(subject) for subject in change.touches),
-                )
-                for said in self._normalized
-                for change in said.changes
-            ],
-            quarantined=self._quarantined,
-            audit=self._audit,
-        )
 
 
 # -------------------------------------------------------------------------------------------------------- decide
@@ -187,14 +82,34 @@ class _Reading:
 
 def decide(app: App, environment: str) -> int:
     """Decide what waits in one environment; returns how many signals, alerts and incidents were looked at (0:
-    nothing, or another worker is at it)."""
+    nothing, or another worker is at it). What fails against all expectation is put aside alone, the rest goes on."""
+    try:
+        return _decide(app, environment)
+    except (TocsinError, OperationalError):
+        raise
+    except Exception:
+        log.exception("environment=%s deciding failed; going on one by one", environment)
+    done = 0
+    for alone in ALONE:
+        for _ in range(SIGNALS_AT_ONCE):
+            try:
+                if not _decide(app, environment, alone=alone):
+                    break
+            except Exception as error:
+                log.exception("environment=%s one %s cannot be decided", environment, alone)
+                isolating.put_aside(app.database, environment, alone, f"deciding it failed: {error!r}")
+            done += 1
+    return done
+
+
+def _decide(app: App, environment: str, *, alone: str = "") -> int:
     active = app.active()
     with DECIDED.time(), decisions.deciding(app.database, environment) as store:
         if store is None:
             return 0
-        waiting = store.signals(SIGNALS_AT_ONCE)
-        due = store.due_alerts(SIGNALS_AT_ONCE)
-        again = store.due_incidents()
+        waiting = store.signals(1 if alone else SIGNALS_AT_ONCE) if alone in ("", "signal") else []
+        due = store.due_alerts(1 if alone else SIGNALS_AT_ONCE) if alone in ("", "alert") else []
+        again = store.due_incidents(1 if alone else 200) if alone in ("", "incident") else []
         if not (waiting or due or again):
             return 0
         fold = _remembered(app, active, store, waiting)
@@ -320,26 +235,34 @@ def desk_of(app: App, active: Active) -> Desk:
 
 
 def attribute(app: App) -> list[str]:
-    """Score the incidents that are due; returns the environments in which a decision must follow."""
-    from tocsin.decide.attribute import attribute as score  # noqa: PLC0415 numpy and scipy load only where scoring runs
-
-    active = app.active()
+    """Score the incidents that are due; returns the environments in which a decision must follow. One that cannot be
+    scored against all expectation waits, and holds up no other."""
     tell = []
     for due in attribution.take_due(app.database):
-        incident = due.incident
-        if not incident.members:
-            attribution.stop(app.database, incident.id)
-            continue
-        now = app.database.now()
-        first_at = min(member.starts_at for member in incident.members)
-        changes = attribution.candidates(
-            app.database, incident.environment, first_at - CHANGES_BACK, first_at + CLOCK_SKEW
-        )
-        scored = score(incident, changes, active.mappings.catalog, now=now)
-        news = is_news(incident.attribution, scored)
-        if attribution.keep(app.database, due, scored, tell=news) and news:
-            tell.append(incident.environment)
+        try:
+            if due.incident.members and _score(app, due):
+                tell.append(due.incident.environment)
+        except (TocsinError, OperationalError):
+            raise
+        except Exception:
+            log.exception("incident=%s cannot be scored", due.incident.display)
+            attribution.postpone(app.database, due.incident.id, isolating.WAIT_S)
+        if not due.incident.members:
+            attribution.stop(app.database, due.incident.id)
     return sorted(set(tell))
+
+
+def _score(app: App, due: attribution.Due) -> bool:
+    """Score one incident; True when its reader would learn something."""
+    from tocsin.decide.attribute import attribute as score  # noqa: PLC0415 numpy and scipy load only where scoring runs
+
+    incident = due.incident
+    first_at = min(member.starts_at for member in incident.members)
+    since, until = first_at - CHANGES_BACK, first_at + CLOCK_SKEW
+    changes = attribution.candidates(app.database, incident.environment, since, until)
+    scored = score(incident, changes, app.active().mappings.catalog, now=app.database.now())
+    news = is_news(incident.attribution, scored)
+    return attribution.keep(app.database, due, scored, tell=news) and news
 
 
 # ----------------------------------------------------------------------------------------------------------- jobs
@@ -357,25 +280,3 @@ def carry_out_job(app: App) -> bool:
     else:
         jobs.finish(app.database, job, {"done": False, "why": f"kind {job.kind} is unknown to this release"})
     return True
-
-
-def own_alert(message: Message, words: str, *, now: datetime) -> Alert:
-    """Our own alert to the catch-all team: a sender speaks and we do not understand it."""
-    return Alert(
-        hook="tocsin",
-        source="tocsin",
-        environment="production" if message.environment == "*" else message.environment,
-        name="MessageQuarantined",
-        subject=Subject.of("service", "tocsin"),
-        resource=message.hook,
-        symptom=Symptom.ERRORS,
-        severity=Severity.WARNING,
-        status=Status.FIRING,
-        summary=f"hook {message.hook}: a {message.source} message cannot be understood: {words[:300]}",
-        received_at=now,
-        starts_at=now.astimezone(UTC),
-        sender_key=message.hook,
-        resolves=Resolves.EXPIRY,
-        expires_after=timedelta(hours=1),
-        labels={"hook": message.hook, "source": message.source},
-    )

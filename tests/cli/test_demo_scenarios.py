@@ -27,7 +27,10 @@ def rehearse(now: datetime, directory: Path) -> Rehearsal:
 
 def told(incident: Incident) -> tuple[str, str, str, str]:
     """(head, want or mute, team, likely cause) in words."""
-    assert incident.enrichment and incident.gate and incident.routing and incident.attribution
+    assert incident.enrichment
+    assert incident.gate
+    assert incident.routing
+    assert incident.attribution
     first = incident.attribution.first
     likely = first is not None and first.band is Band.LIKELY
     cause = Pen(Redactor(Redaction()), "UTC", incident.opened_at).change(first.change) if first and likely else ""

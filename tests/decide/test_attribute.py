@@ -8,6 +8,7 @@ from math import log
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -168,6 +169,23 @@ def test_overlapping_changes_are_one_candidate() -> None:
     assert any("judged as one with" in reason for reason in found.suspects[0].because)
     apart = [change("a", "service:shop", -9), change("b", "service:shop", -5)]
     assert len(attribute(incident(state("service:shop")), apart, ORDERS, now=at(1)).suspects) == 2
+
+
+def test_the_run_speaks_for_the_table_that_it_altered() -> None:
+    run = change("run-8841", "job:ingest-orders", -14, ChangeKind.PIPELINERUN_FINISHED, labels={"run_id": "r1"})
+    altered = change(
+        "altered", "dataset:warehouse.orders", -12, ChangeKind.DATASET_SCHEMA_CHANGED, labels={"run_id": "r1"}
+    )
+    found = attribute(STALE_ORDERS, [run, altered, INNOCENT], ORDERS, now=at(10))
+    assert found.first is not None
+    assert (found.first.change.id, found.first.members) == ("run-8841", ("altered",))
+
+
+def test_the_terms_of_overlapping_changes_have_a_json_form() -> None:
+    pair = [change(name, f"service:{name}", -6, labels={"commit": "c0ffee"}) for name in ("shop", "churn-api")]
+    found = attribute(incident(state("service:shop")), pair, ORDERS, now=at(1))
+    assert "overlap" in found.suspects[0].terms
+    assert orjson.loads(orjson.dumps(found.suspects[0].terms)) == found.suspects[0].terms
 
 
 def test_changes_of_one_commit_are_one_candidate() -> None:

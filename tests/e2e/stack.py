@@ -241,7 +241,9 @@ class Stack:
             return [row["correlation_id"] for row in state.get("incident", [])]
         if destination == "pagerduty":
             return [one["key"] for one in state["incidents"]]
-        labels = [[label for label in one["fields"]["labels"] if label.startswith("tocsin-")] for one in state["issues"]]
+        labels = [
+            [label for label in one["fields"]["labels"] if label.startswith("tocsin-")] for one in state["issues"]
+        ]
         return [found[0].removeprefix("tocsin-") if found else "" for found in labels]
 
     def story(self) -> str:

@@ -103,6 +103,7 @@ class Storm:
 
 def settle(stack: Stack, tag: str, *, incidents: int, timeout_s: float = 90) -> float:
     """Wait until everything is decided and every record of these incidents stands; answers the seconds."""
+
     def done() -> bool:
         everything_in = stack.figures()["messages"] >= len(stack.accepted)
         return everything_in and len(incidents_of(stack, tag)) >= incidents and stack.is_idle()

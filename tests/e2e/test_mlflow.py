@@ -89,7 +89,9 @@ def test_a_promotion_in_a_real_registry_is_named_as_the_likely_cause(stack: Stac
     ticket = stack.ticket_of("churn-scorer")
     assert ticket is not None
     assert "churn-scorer version 1 is now champion" in ticket["description"]
-    print(f"\nMLflow: the promotion arrived in {promoted_s:.1f} s, its ticket was open {opened_s:.1f} s after the alert")
+    print(
+        f"\nMLflow: the promotion arrived in {promoted_s:.1f} s, its ticket was open {opened_s:.1f} s after the alert"
+    )
 
 
 def promotions(stack: Stack) -> list[dict[str, str]]:

@@ -7,6 +7,8 @@ from textwrap import dedent
 import pytest
 
 from tests.pipeline.world import MAPPINGS, World
+from tocsin.decide import group
+from tocsin.domain.alert import AlertState
 
 
 @pytest.fixture
@@ -67,4 +69,37 @@ def test_a_bad_mapping_is_refused_and_the_old_version_decides_on(worlds: Callabl
     with pytest.raises(BadMapping, match=r"extra.yaml:1: teems: unknown key; did you mean \"teams\""):
         world.app.apply(world.app.mappings_dir, actor="test")
     assert world.app.active().version == before
+    world.close()
+
+
+def test_what_cannot_be_decided_is_put_aside_alone_and_the_rest_goes_on(
+    worlds: Callable[[str], World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bug(state: AlertState) -> object:
+        if state.alert.name == "Cursed":
+            raise TypeError("numpy has no JSON form")
+        return seen(state)
+
+    seen = group.seen_of
+    monkeypatch.setattr("tocsin.decide.fold.seen_of", bug)
+    world = worlds("{}")
+    world.alert("HighLatency", minutes=1, service="checkout")
+    world.alert("Cursed", minutes=2, service="search")
+    world.alert("DiskFull", minutes=3, service="search")
+    world.settle()
+    assert sorted(i["head"] for i in world.incidents()) == ["service:checkout", "service:search"]
+    [aside] = world.sql("SELECT reason FROM quarantine")
+    assert "numpy has no JSON form" in aside["reason"]
+    assert world.audit("signal.undecided") == ["failed"]
+    world.close()
+
+
+def test_the_policy_says_what_a_sender_s_own_severity_means(worlds: Callable[[str], World]) -> None:
+    world = worlds("""
+        policies: {severities: {alertmanager: {sev9: critical}}}
+        """)
+    world.alert("HighLatency", minutes=1, service="checkout", severity="SEV9")
+    world.settle()
+    [incident] = world.incidents()
+    assert incident["want"] == "page"
     world.close()

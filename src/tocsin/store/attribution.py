@@ -78,3 +78,14 @@ def stop(database: Database, incident_id: UUID) -> None:
     """This incident needs no more scoring."""
     with database.transaction() as connection:
         run(connection, "UPDATE incidents SET attribute_due_at = NULL WHERE id = :id", id=incident_id)
+
+
+def postpone(database: Database, incident_id: UUID, seconds: float) -> None:
+    """Score this incident not before so many seconds have passed."""
+    with database.transaction() as connection:
+        run(
+            connection,
+            "UPDATE incidents SET attribute_due_at = clock_timestamp() + make_interval(secs => :s) WHERE id = :id",
+            id=incident_id,
+            s=seconds,
+        )

@@ -18,7 +18,8 @@ def confirm(database: Database, number: int, change_id: str, *, actor: str) -> U
     with database.transaction() as connection:
         found = rows(
             connection,
-            "UPDATE incidents SET confirmed_change = :change, decide_again_at = clock_timestamp() WHERE number = :number"
+            "UPDATE incidents SET confirmed_change = :change, decide_again_at = clock_timestamp()"
+            " WHERE number = :number"
             " AND (:change = 'none' OR EXISTS (SELECT FROM changes c WHERE c.environment = incidents.environment"
             "  AND c.id = :change)) RETURNING id, environment, clock_timestamp() AS at",
             number=number,

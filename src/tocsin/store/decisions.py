@@ -134,13 +134,14 @@ class Decisions:
         )
         return [STATE.validate_python(row.state) for row in found]
 
-    def due_incidents(self) -> list[UUID]:
+    def due_incidents(self, limit: int) -> list[UUID]:
         """Incidents whose decision is asked for again."""
         found = rows(
             self._connection,
             "SELECT id FROM incidents WHERE environment = :environment AND decide_again_at <= clock_timestamp()"
-            " ORDER BY opened_at, id LIMIT 200",
+            " ORDER BY opened_at, id LIMIT :limit",
             environment=self.environment,
+            limit=limit,
         )
         return [row.id for row in found]
 
@@ -308,12 +309,18 @@ class Decisions:
             "UPDATE incidents AS i SET last_alert_at = r.last_alert_at, reopened = r.reopened,"
             " attribute_due_at = CASE WHEN NOT r.score THEN i.attribute_due_at"
             "  WHEN i.attribution IS NULL THEN clock_timestamp()"
-            f"  ELSE least(i.attribute_due_at, clock_timestamp() + interval '{RESCORE_S} s') END,"
+            "  ELSE least(i.attribute_due_at, clock_timestamp() + make_interval(secs => r.pause)) END,"
             " attribute_round = CASE WHEN r.score THEN 0 ELSE i.attribute_round END"
             " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (id uuid, last_alert_at timestamptz, reopened int,"
-            " score boolean) WHERE i.id = r.id",
+            " score boolean, pause float8) WHERE i.id = r.id",
             [
-                {"id": f.id, "last_alert_at": f.last_alert_at, "reopened": f.reopened, "score": f.id in attribute}
+                {
+                    "id": f.id,
+                    "last_alert_at": f.last_alert_at,
+                    "reopened": f.reopened,
+                    "score": f.id in attribute,
+                    "pause": RESCORE_S,
+                }
                 for f in facts
             ],
         )

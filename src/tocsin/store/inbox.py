@@ -219,7 +219,8 @@ _KEEP_QUARANTINE = """
 INSERT INTO quarantine (message_id, received_at, hook, source, environment, reason, path)
 SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb))
     AS r (message_id uuid, received_at timestamptz, hook text, source text, environment text, reason text, path text)
-ON CONFLICT (message_id) DO UPDATE SET reason = excluded.reason, path = excluded.path, quarantined_at = now()
+ON CONFLICT (message_id) DO UPDATE SET reason = excluded.reason, path = excluded.path, quarantined_at = now(),
+    replayed_at = NULL
 """
 
 

@@ -1,0 +1,90 @@
+"""Do eight workers, in whatever order they happen to work, end with the same incidents from the same messages?
+
+Compared is everything that follows from the messages alone: incidents with numbers, ids, members and times; each
+alert's whole state; ended occurrences; changes; the named decision on every alert; and the records of open incidents
+with their wanted values. Not compared, because it rests on when a worker looked: notes (they are gathered for a minute),
+records of incidents that opened and ended between two looks (nobody needs a ticket then), and the wall clock's times.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.backlog import COUNT, messages, store, work, write_mappings
+from tests.e2e.stack import LONG
+from tocsin.store import Database, reading
+from tocsin.store.database import rows
+
+pytestmark = pytest.mark.e2e
+
+WORKERS = 8
+BATCHES = (200, 23, 61)
+"""Messages that a worker claims at once: another number each run."""
+RUNS = 20 if LONG else 3
+
+DECIDED = {
+    "incidents": "SELECT i.number, i.id, i.state, i.opened_at, i.last_alert_at, i.reopened, i.routing->>'want' AS want,"
+    " i.routing->'ownership'->>'team' AS team, i.enrichment->>'head' AS head,"
+    " (SELECT array_agg(fingerprint ORDER BY fingerprint) FROM alerts WHERE incident_id = i.id) AS members"
+    " FROM incidents i ORDER BY number",
+    "alerts": "SELECT fingerprint, state FROM alerts ORDER BY fingerprint",
+    "occurrences": "SELECT fingerprint, episode, incident_id, starts_at, ends_at, reports FROM occurrences"
+    " ORDER BY fingerprint, episode, ends_at",
+    "changes": "SELECT id, change FROM changes ORDER BY id",
+    "decisions": "SELECT at, action, reason, message_id, fingerprint, incident_id, because FROM audit"
+    " WHERE action LIKE 'alert.%' OR action = 'message.understood' ORDER BY at, message_id, fingerprint, id",
+    "suspects": "SELECT number, attribution->'suspects'->0->'change'->>'id' AS change FROM incidents ORDER BY number",
+    "records": "SELECT r.id, r.destination, r.generation, r.wanted FROM records r JOIN incidents i"
+    " ON i.id = r.incident_id WHERE i.state = 'open' ORDER BY i.number, r.destination, r.generation",
+}
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[ProcessPoolExecutor]:
+    """Processes that have imported everything once."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.e2e.backlog", "tocsin.decide.attribute"])
+    with ProcessPoolExecutor(WORKERS, mp_context=context) as pool:
+        yield pool
+
+
+def decided(url: str) -> dict[str, list[dict[str, Any]]]:
+    """What the workers made of the messages."""
+    database = Database(url, pool_size=1)
+    assert reading.unaccounted(database) == []
+    with database.transaction() as connection:
+        found = {name: [dict(row._mapping) for row in rows(connection, sql)] for name, sql in DECIDED.items()}
+    database.close()
+    return found
+
+
+def test_eight_workers_always_end_with_the_same_incidents(
+    new_database: Callable[[], str], workers: ProcessPoolExecutor, tmp_path: Path
+) -> None:
+    mappings = tmp_path / "mappings"
+    write_mappings(mappings)
+    stored = list(messages(seed=7))
+    first: dict[str, list[dict[str, Any]]] = {}
+    for run in range(RUNS):
+        url = new_database()
+        store(url, mappings, stored)
+        began = time.monotonic()
+        batch = BATCHES[run % len(BATCHES)]
+        running = [workers.submit(work, url, mappings, 100 * run + worker, batch) for worker in range(WORKERS)]
+        worked = [one.result() for one in running]
+        found = decided(url)
+        counts = {name: len(values) for name, values in found.items()}
+        print(f"\nrun {run}: {time.monotonic() - began:.1f} s, steps {worked}, {counts}")
+        first = first or found
+        for name, values in found.items():
+            differing = [(one, other) for one, other in zip(first[name], values, strict=False) if one != other]
+            assert len(values) == len(first[name])
+            assert differing[:3] == [], f"{len(differing)} of {len(values)} {name} differ"
+    assert counts["decisions"] > COUNT
