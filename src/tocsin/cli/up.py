@@ -174,6 +174,7 @@ def _start_servers(plan: Plan, supervisor: Supervisor, stack: ExitStack) -> dict
         "TOCSIN_PUBLIC_URL": chosen(os.environ, "TOCSIN_PUBLIC_URL", plan.bind.url),
         "TOCSIN_DATA_DIR": str(data),
         METRICS: str(fresh_metrics(data / "metrics")),
+        "TOCSIN_LOG_LEVEL": os.environ.get("TOCSIN_LOG_LEVEL", "WARNING"),  # a terminal shows what needs a look
     }
 
 

@@ -16,9 +16,11 @@ def worker(attribute: bool, concurrency: int) -> None:
     """Understand, decide and deliver (needs TOCSIN_DATABASE_URL, TOCSIN_REDIS_URL)."""
     from celery.exceptions import SecurityWarning
 
+    from tocsin.config.logs import start as start_logging
     from tocsin.config.settings import Settings
 
     settings = Settings().require("database_url", "redis_url", "data_key")
+    start_logging(settings.log_level)
     from tocsin.worker import ATTRIBUTE_QUEUE, QUEUE, app, broker_url
 
     if attribute:

@@ -92,7 +92,6 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         default=5_000_000, ge=1_000, le=100_000_000, description="Largest body that a hook takes, after gunzip, bytes."
     )
-    max_depth: int = Field(default=64, ge=8, le=500, description="Deepest nesting of a JSON body that is understood.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least severe log line that is written."
     )

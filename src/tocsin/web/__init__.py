@@ -16,12 +16,14 @@ __all__ = ["create_app"]
 
 def create_app() -> HooksFirst:
     """The WSGI application of this process, built from the environment's settings."""
+    from tocsin.config.logs import start as start_logging  # noqa: PLC0415
     from tocsin.config.settings import Settings  # noqa: PLC0415
     from tocsin.receive import open_receiver  # noqa: PLC0415
     from tocsin.web.hooks import HooksFirst  # noqa: PLC0415
     from tocsin.web.site import site  # noqa: PLC0415
 
     settings = Settings()
+    start_logging(settings.log_level)
     receiver = open_receiver(settings)
     return HooksFirst(receiver, site(settings, receiver).wsgi_app)
 
