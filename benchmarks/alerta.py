@@ -23,7 +23,10 @@ WEBHOOK = "/webhooks/prometheus"
 WORKERS = 3
 """gunicorn's sync workers; the best of the layouts that were tried (docs/benchmarks.md)."""
 LAYOUT = ("--worker-class", "sync", "--workers", str(WORKERS))
-MISSING = f"Alerta is not installed: python3 -m venv .venv-bench && .venv-bench/bin/pip install alerta-server=={VERSION} gunicorn psycopg2-binary"
+MISSING = (
+    "Alerta is not installed: python3 -m venv .venv-bench && "
+    f".venv-bench/bin/pip install alerta-server=={VERSION} gunicorn psycopg2-binary"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

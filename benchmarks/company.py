@@ -113,7 +113,8 @@ def body(labels: Sequence[dict[str, str]], *, starts_at: datetime) -> bytes:
             "labels": {**one, "cluster": "main", "job": f"{one['service']}-metrics", "prometheus": "monitoring/k8s"},
             "annotations": {
                 "summary": f"{one['alertname']} on {one['service']} ({one['instance']})",
-                "description": "The figure has been above its limit for five minutes; see the dashboard for its course.",
+                "description": "The figure has been above its limit for five minutes; the dashboard shows its course.",
+                "dashboard_url": f"https://grafana.example.com/d/{one['service']}/overview?orgId=1&from=now-6h&to=now",
                 "runbook_url": f"https://wiki.example.com/runbooks/{one['service']}",
                 "value": "0.93",
             },

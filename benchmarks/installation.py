@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -73,7 +73,7 @@ class Installation:
         """All of it, vendors' records included."""
         return sum(self.left().values())
 
-    def desk(self, kind: str, page: str) -> Any:
+    def desk(self, kind: str, page: str) -> Any:  # noqa: ANN401 JSON
         """A control page of a simulator: `calls` or `state`."""
         with urllib.request.urlopen(f"{self.desks[kind]}/__{page}", timeout=30) as answer:
             return orjson.loads(answer.read())
@@ -168,9 +168,7 @@ def _simulator(kind: str, place: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _running(
-    words: Sequence[str], environment: Any, log: Path
-) -> Iterator[subprocess.Popen[bytes]]:
+def _running(words: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "tocsin.cli", *words], stdout=output, stderr=subprocess.STDOUT,

@@ -52,9 +52,7 @@ def post_all(
     return asyncio.run(asyncio.wait_for(_post_all(port, requests, connections, per_second), GIVE_UP_S))
 
 
-async def _post_all(
-    port: int, requests: Sequence[bytes], connections: int, per_second: float | None
-) -> list[Posted]:
+async def _post_all(port: int, requests: Sequence[bytes], connections: int, per_second: float | None) -> list[Posted]:
     posted: dict[int, Posted] = {}
     numbers = iter(range(len(requests)))
     began, clock = time.time(), time.monotonic()
@@ -71,9 +69,7 @@ async def _post_all(
             status, kept, answer = await _answer(reader)
             if not kept:
                 writer.close()
-            posted[n] = Posted(
-                at=began + due, seconds=time.monotonic() - clock - due, status=status, answer=answer
-            )
+            posted[n] = Posted(at=began + due, seconds=time.monotonic() - clock - due, status=status, answer=answer)
         writer.close()
 
     await asyncio.gather(*(sender() for _ in range(connections)))

@@ -21,12 +21,13 @@ from sqlalchemy.exc import OperationalError
 from tocsin.bootstrap import Active, App
 from tocsin.connectors import find as find_connector
 from tocsin.decide.fold import GROUPS_SINCE, Fold, Known
-from tocsin.decide.group import Groups, Seen, tokens_of
+from tocsin.decide.group import Groups
 from tocsin.decide.judge import is_news, judge, verdict
 from tocsin.decide.plan import Desk
-from tocsin.domain.alert import Alert, Symptom
+from tocsin.domain.alert import Alert, AlertState
 from tocsin.domain.audit import AuditEntry
 from tocsin.domain.errors import TocsinError
+from tocsin.domain.incident import IncidentState
 from tocsin.domain.message import Message, RecordUpdate
 from tocsin.domain.record import Plan
 from tocsin.store import attribution, confirmations, decisions, inbox, isolating, jobs, records
@@ -108,14 +109,15 @@ def _decide(app: App, environment: str, *, alone: str = "") -> int:
         if store is None:
             return 0
         waiting = store.signals(1 if alone else SIGNALS_AT_ONCE) if alone in ("", "signal") else []
-        due = store.due_alerts(1 if alone else SIGNALS_AT_ONCE) if alone in ("", "alert") else []
+        until = store.decided_until(waiting)
+        due = store.due_alerts(1 if alone else SIGNALS_AT_ONCE, until=until) if alone in ("", "alert") else []
         again = store.due_incidents(1 if alone else 200) if alone in ("", "incident") else []
         if not (waiting or due or again):
             return 0
-        fold = _remembered(app, active, store, waiting)
+        fold = _remembered(app, active, store, waiting, due)
         for signal in waiting:
             fold.take(signal.value, message_id=signal.message_id, seq=signal.seq, at=signal.received_at)
-        fold.look_again(due, now=store.now)
+        fold.wait_until(until)
         _keep_fold(store, fold, waiting)
         ids = {*fold.touched, *again}
         ids -= store.put_off(ids - fold.pressing, JUDGE_EVERY, more=len(waiting) == SIGNALS_AT_ONCE)
@@ -124,15 +126,22 @@ def _decide(app: App, environment: str, *, alone: str = "") -> int:
         return len(waiting) + len(due) + len(ids)
 
 
-def _remembered(app: App, active: Active, store: Decisions, waiting: Sequence[Waiting]) -> Fold:
-    """Everything that folding these signals needs to know."""
+def _remembered(
+    app: App, active: Active, store: Decisions, waiting: Sequence[Waiting], due: Sequence[AlertState]
+) -> Fold:
+    """Everything that folding these signals and ending these alerts needs to know."""
     fingerprints = sorted({w.value.fingerprint for w in waiting if isinstance(w.value, Alert)})
     updates = [w.value for w in waiting if isinstance(w.value, RecordUpdate)]
-    states = store.states(fingerprints)
-    groups = store.open_groups(GROUPS_SINCE)
-    ids = {g.incident_id for g in groups} | {s.incident_id for s in states.values() if s.incident_id}
+    states = {state.fingerprint: state for state in due} | store.states(fingerprints)
+    ids = {*store.open_since(GROUPS_SINCE), *(s.incident_id for s in states.values() if s.incident_id)}
     owners = store.by_record([u.external_id for u in updates], [u.record_key for u in updates]) if updates else {}
     ids |= set(owners.values())
+    known = {i: _known(facts) for i, facts in store.facts(sorted(ids)).items()}
+    groups = Groups(active.mappings.catalog)
+    for memory in store.memories(sorted(ids)):
+        groups.recall(memory)
+        if known[memory.incident_id].state is IncidentState.RESOLVED:
+            groups.close(memory.incident_id)
     return Fold(
         environment=store.environment,
         installation_id=app.installation_id,
@@ -140,21 +149,8 @@ def _remembered(app: App, active: Active, store: Decisions, waiting: Sequence[Wa
         catalog=active.mappings.catalog,
         policy=active.mappings.policy,
         states=states,
-        incidents={i: _known(facts) for i, facts in store.facts(sorted(ids)).items()},
-        groups=Groups(
-            active.mappings.catalog,
-            [
-                (
-                    g.incident_id,
-                    [
-                        Seen(fingerprint=f, subject=s, name=n, symptom=Symptom(y), at=at, tokens=tokens_of(n))
-                        for f, s, n, y, at in g.seen
-                    ],
-                    g.last_at,
-                )
-                for g in groups
-            ],
-        ),
+        incidents=known,
+        groups=groups,
         firing=store.firing(sorted(ids)),
         record_owner=owners,
     )
@@ -175,7 +171,9 @@ def _keep_fold(store: Decisions, fold: Fold, waiting: Sequence[Waiting]) -> None
     store.open_incidents([_facts(fold.incidents[i]) for i in fold.opened])
     store.save_states([fold.states[f] for f in sorted(fold.moved)], fold.due())
     store.save_occurrences(fold.ended)
-    store.touch([_facts(fold.incidents[i]) for i in sorted(fold.joined)], attribute=fold.joined)
+    grown = sorted(fold.joined)
+    memories = {i: fold.groups.remember(i) for i in grown}
+    store.touch([_facts(fold.incidents[i]) for i in grown], memories, attribute=fold.joined)
     store.forget(waiting)
 
 

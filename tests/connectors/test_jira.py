@@ -293,3 +293,10 @@ def test_any_text_becomes_a_valid_document(text: str) -> None:
 
 def test_a_long_text_is_cut_to_the_fields_limit() -> None:
     assert len(orjson.dumps(document("漢字\n" * 20_000))) < MAX_SERIALIZED
+
+
+def test_columns_stay_aligned_in_one_code_block() -> None:
+    told = "WHAT      checkout is slow\nHIT       shop, and\n          app\n\nTOC-7"
+    kinds = [block["type"] for block in document(told)["content"]]  # type: ignore[attr-defined]
+    assert kinds == ["codeBlock", "paragraph"]
+    assert document(told)["content"][0]["content"] == [{"type": "text", "text": told.partition("\n\n")[0]}]  # type: ignore[index]

@@ -18,8 +18,9 @@ from tests.e2e.storm import alert, alertmanager
 from tocsin import pipeline
 from tocsin.bootstrap import App
 from tocsin.config.settings import Settings
-from tocsin.store import inbox, sweeps
+from tocsin.store import Database, inbox, sweeps
 from tocsin.store.arrivals import Arrival, Writer
+from tocsin.store.database import rows
 
 COUNT = 2000
 SPAN = timedelta(minutes=90)
@@ -174,9 +175,15 @@ def work(url: str, mappings: Path, seed: int, batch: int) -> int:
         )  # fmt: skip
         worked += bool(moved)
         if not moved:
-            due = sweeps.due(app.database)
-            if not (due.work or due.attribute):
+            if _is_over(app.database):
                 break
-            time.sleep(chance.uniform(0, 0.01))
+            time.sleep(chance.uniform(0, 0.02))
     app.database.close()
     return worked
+
+
+def _is_over(database: Database) -> bool:
+    """Nothing is due but the rounds of minutes: a score that is put off for seconds is waited for."""
+    with database.transaction() as connection:
+        soon = rows(connection, "SELECT FROM incidents WHERE attribute_due_at < clock_timestamp() + interval '30 s'")
+    return not soon and not sweeps.due(database).work

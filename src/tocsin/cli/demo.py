@@ -19,6 +19,8 @@ from tocsin.cli._demo.stage import Stage, staged
 
 SECTION = "first hour"
 REPORT = Path("demo-report.html")
+INTERRUPTED = 130
+"""What a shell says of a command that Ctrl-C ended (128 + SIGINT): nothing was proven."""
 DIRECTORY = click.Path(path_type=Path, file_okay=False)
 
 
@@ -44,7 +46,7 @@ def demo(mappings: Path, once: bool, data: Path | None, keep: bool) -> None:
                 _stay(screen)
     except KeyboardInterrupt:
         screen.say("stopped")
-        return
+        sys.exit(INTERRUPTED if once else 0)
     if outcome.failed:
         sys.exit(1)
 

@@ -165,7 +165,11 @@ def _links(scene: Scene, pen: Pen, links: Mapping[str, str], previous: str) -> l
         found += [("sample trace", sample.trace_url), ("explanation", sample.explanation_url)]
     worst = min(scene.members, key=lambda m: (m.alert.severity.rank, m.fingerprint)).alert
     found += [(pen.said(text, 30), url) for text, url in sorted(worst.links.items())[:2]]
-    shown = [(text, pen.said(url, 2_000)) for text, url in found if url.startswith("https://")]
+    once: dict[str, str] = {}
+    for text, url in found:
+        if url.startswith("https://"):
+            once.setdefault(url, text)
+    shown = [(text, pen.said(url, 2_000)) for url, text in once.items()]
     if page := links.get("incident", ""):
         shown.insert(1, (incident.display, page))
     if previous:

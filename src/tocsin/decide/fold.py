@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from heapq import heapify, heappop, heappush
 from uuid import UUID
 
 from tocsin.decide.deduplicate import due_at, expire, merge
@@ -45,7 +46,7 @@ class Known:
 
 @dataclass(kw_only=True)
 class Fold:
-    """What was known and what became of it. `take` and `look_again` move it on; nothing here asks a clock."""
+    """What was known and what became of it. `take` and `wait_until` move it on; nothing here asks a clock."""
 
     environment: str
     installation_id: UUID
@@ -68,30 +69,38 @@ class Fold:
     """Incidents with a new or re-fired member: to be scored again."""
     human_touched: set[UUID] = field(default_factory=set)
     audit: list[AuditEntry] = field(default_factory=list)
+    timers: list[tuple[datetime, str]] = field(init=False)
+    """When which known alert may end without a report: a heap; what was overtaken by a report stays in it, unheeded."""
 
     @property
     def pressing(self) -> set[UUID]:
         """Incidents that more than grew: an alert ended, or a person acted."""
         return self.human_touched | {state.incident_id for state in self.ended if state.incident_id is not None}
 
+    def __post_init__(self) -> None:
+        self.timers = [(at, state.fingerprint) for state in self.states.values() if (at := due_at(state)) is not None]
+        heapify(self.timers)
+
     def take(self, value: Alert | RecordUpdate, *, message_id: UUID, seq: int, at: datetime) -> None:
-        """One signal, received `at`."""
+        """One signal, received `at`; what was due by then happens before it."""
+        self.wait_until(at)
         if isinstance(value, RecordUpdate):
             self._take_update(value, message_id, at)
         else:
             self._take_alert(value, message_id, seq, at)
 
-    def look_again(self, states: Iterable[AlertState], *, now: datetime) -> None:
-        """Alerts whose expiry or flapping spell is over."""
-        for state in states:
-            known = self.states.get(state.fingerprint, state)
-            ended = expire(known, now=now)
-            self._count(known, ended or known, now)
-            self.states[known.fingerprint] = ended or known
-            self.moved.add(known.fingerprint)
+    def wait_until(self, now: datetime) -> None:
+        """Whatever happens by time alone until then: expiries and ends of flapping spells, each at its own moment."""
+        while self.timers and self.timers[0][0] <= now:
+            at, fingerprint = heappop(self.timers)
+            known = self.states[fingerprint]
+            ended = expire(known, now=at) if due_at(known) == at else None
             if ended is not None:
+                self.states[fingerprint] = ended
+                self.moved.add(fingerprint)
+                self._count(known, ended, at)
                 self._end(ended)
-                self._note("alert.expired", Transition.EXPIRED, ended, at=now, message_id=None)
+                self._note("alert.expired", Transition.EXPIRED, ended, at=at, message_id=None)
 
     def due(self) -> dict[str, datetime | None]:
         """When each moved alert must be looked at again without any message."""
@@ -108,6 +117,8 @@ class Fold:
             self._note("alert.deduplicated", transition, state, at=at, message_id=message_id)
         self.states[alert.fingerprint] = state
         self.moved.add(alert.fingerprint)
+        if (due := due_at(state)) is not None:
+            heappush(self.timers, (due, alert.fingerprint))
         self._count(known, state, at)
         if transition is Transition.RESOLVED:
             self._end(state)

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from tocsin.decide.topology import UNREACHABLE, topology_of
 from tocsin.domain.alert import AlertState, Symptom
 from tocsin.domain.catalog import MAX_HOPS, Catalog
-from tocsin.domain.incident import Attribution
+from tocsin.domain.incident import Attribution, Memory
 from tocsin.domain.subject import Subject
 
 Floats = NDArray[np.float64]
@@ -116,8 +116,8 @@ class _Group:
     last: float = -math.inf
     subjects: dict[Subject, float] = field(default_factory=dict)
     """When each last alerted."""
-    texts: set[frozenset[str]] = field(default_factory=set)
-    is_ml: bool = False
+    names: dict[tuple[Subject, str], None] = field(default_factory=dict)
+    texts: dict[frozenset[str], None] = field(default_factory=dict)
 
     def distance(self, minute: float) -> float:
         """Minutes to its nearest alert."""
@@ -141,7 +141,7 @@ class Groups:
         self._topology = topology_of(catalog)
         self._groups: list[_Group] = []
         self._row: dict[UUID, int] = {}
-        self._by_name: dict[tuple[Subject, str], UUID] = {}
+        self._by_name: dict[tuple[Subject, str], set[UUID]] = {}
         self._closed: set[UUID] = set()
         nodes = len(self._topology.subjects)
         self._log = np.zeros((MAX_GROUPS, nodes))
@@ -157,8 +157,8 @@ class Groups:
         """Where the alert belongs. `rate_per_day` is how often this very alert opens of its own accord. Of equals the
         group that began first wins, then the smaller id."""
         subject = self._catalog.resolve(seen.subject)
-        same = self._by_name.get((subject, seen.name))
-        if same is not None and same not in self._closed:
+        same = min(self._by_name.get((subject, seen.name), set()) - self._closed, default=None)
+        if same is not None:
             return Placement(incident_id=same, llr=CERTAIN, because=f"{seen.name} on {subject} is already part of it")
         minute = _minute(seen)
         chance = math.log(rate_per_day / 1440 + 1e-5)
@@ -184,27 +184,57 @@ class Groups:
 
     def add(self, incident_id: UUID, seen: Seen) -> None:
         """The alert has joined this incident (which is opened when it is unknown)."""
-        subject = self._catalog.resolve(seen.subject)
-        self._by_name[subject, seen.name] = incident_id
-        row = self._row.get(incident_id)
-        if row is None:
-            row = self._open(incident_id)
+        subject, minute = self._catalog.resolve(seen.subject), _minute(seen)
+        row = self._row_of(incident_id)
         self._closed.discard(incident_id)
-        group, minute = self._groups[row], _minute(seen)
+        group = self._groups[row]
         if minute not in group.times:
             insort(group.times, minute)
         if len(group.times) > _TIMES:
             del group.times[0]
         if len(group.texts) < _TEXTS:
-            group.texts.add(seen.tokens)
+            group.texts[seen.tokens] = None
         group.first, group.last = min(group.first, minute), max(group.last, minute)
         self._first[row], self._last[row] = group.first, group.last
-        if subject.kind in ML_KINDS:
-            group.is_ml = True
-            self._ttl[row] = TTL_ML_MIN
-        new = subject not in group.subjects
+        self._name(group, subject, seen.name)
+        if subject not in group.subjects:
+            self._believe(row, subject)
         group.subjects[subject] = max(minute, group.subjects.get(subject, minute))
-        if new and subject in self._topology.index:
+
+    def remember(self, incident_id: UUID) -> Memory:
+        """What is known of this incident, to be recalled with the next batch."""
+        group = self._groups[self._row_of(incident_id)]
+        return Memory(
+            incident_id=incident_id,
+            times=tuple(group.times),
+            first=group.first,
+            subjects=tuple(group.subjects.items()),
+            names=tuple(group.names),
+            texts=tuple(tuple(sorted(text)) for text in group.texts),
+        )
+
+    def recall(self, memory: Memory) -> None:
+        """Know this incident again."""
+        row = self._row_of(memory.incident_id)
+        group = self._groups[row]
+        group.times, group.first, group.last = list(memory.times), memory.first, memory.times[-1]
+        self._first[row], self._last[row] = group.first, group.last
+        group.texts = dict.fromkeys(frozenset(text) for text in memory.texts)
+        for subject, name in memory.names:
+            self._name(group, subject, name)
+        for subject, minute in memory.subjects:
+            self._believe(row, subject)
+            group.subjects[subject] = minute
+
+    def _name(self, group: _Group, subject: Subject, name: str) -> None:
+        group.names[subject, name] = None
+        self._by_name.setdefault((subject, name), set()).add(group.incident_id)
+
+    def _believe(self, row: int, subject: Subject) -> None:
+        """A subject more alerts in this group: where may its root be?"""
+        if subject.kind in ML_KINDS:
+            self._ttl[row] = TTL_ML_MIN
+        if subject in self._topology.index:
             self._log[row] += _LOG_P[self._topology.hops_to(subject)]
             belief = np.exp(self._log[row] - self._log[row].max())
             self._belief[row] = belief / belief.sum()
@@ -216,8 +246,11 @@ class Groups:
         if row is not None:
             self._first[row], self._last[row] = np.inf, -np.inf
 
-    def _open(self, incident_id: UUID) -> int:
-        """A row for a new group; when all are taken, that of the group which grew longest ago."""
+    def _row_of(self, incident_id: UUID) -> int:
+        """The group's row; a new one for a new group; when all are taken, that of the group which grew longest ago."""
+        known = self._row.get(incident_id)
+        if known is not None:
+            return known
         group = _Group(incident_id)
         if len(self._groups) < MAX_GROUPS:
             row = len(self._groups)

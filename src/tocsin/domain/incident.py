@@ -162,6 +162,23 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What grouping knows of one incident, as it is kept between batches: all of it, so that the same alerts end in
+    the same incidents however they were batched."""
+
+    incident_id: UUID
+    times: tuple[float, ...]
+    """Minutes since 1970 of its latest alerts, sorted."""
+    first: float
+    """Minute of its very first one."""
+    subjects: tuple[tuple[Subject, float], ...]
+    """In the order in which they joined, with the minute at which each last alerted."""
+    names: tuple[tuple[Subject, str], ...]
+    texts: tuple[tuple[str, ...], ...]
+    """The words of its first alerts' names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Routing:
     """Page, ticket or nothing, for whom and where, by which rule."""
 

@@ -5,25 +5,24 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
 from tocsin.domain.alert import Alert, AlertState
 from tocsin.domain.audit import AuditEntry
 from tocsin.domain.change import Change
-from tocsin.domain.incident import Incident, IncidentState, Similar
+from tocsin.domain.incident import Incident, IncidentState, Memory, Similar
 from tocsin.domain.message import RecordUpdate
-from tocsin.domain.subject import Subject
 from tocsin.store.database import Database, bulk, dumped, rows, run
 from tocsin.store.inbox import write_audit
 from tocsin.store.incidents import STATE, load_changes, load_incidents, load_similar
 
 ALERT = TypeAdapter(Alert)
 UPDATE = TypeAdapter(RecordUpdate)
+MEMORY = TypeAdapter(Memory)
 
 DECIDE_LOCK = 7_201
 """First half of the advisory lock of an environment's one writer."""
@@ -40,16 +39,6 @@ class Waiting:
     message_id: UUID
     seq: int
     value: Alert | RecordUpdate
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenGroup:
-    """An open incident as grouping sees it: one row per subject, name and minute."""
-
-    incident_id: UUID
-    last_at: datetime
-    seen: tuple[tuple[str, Subject, str, str, datetime], ...]
-    """fingerprint, subject, name, symptom and the minute in which it started"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +69,8 @@ class Decisions:
             self._connection,
             "WITH oldest AS (SELECT received_at, id FROM inbox WHERE environment IN (:environment, '*')"
             "  AND (claims = 0 OR claimed_until >= clock_timestamp()) ORDER BY received_at, id LIMIT 1)"
-            " SELECT received_at, message_id, seq, kind, payload FROM signals WHERE environment = :environment"
+            " SELECT received_at, message_id, seq, kind, payload::text AS payload FROM signals"
+            " WHERE environment = :environment"
             "  AND NOT EXISTS (SELECT FROM oldest"
             "   WHERE (oldest.received_at, oldest.id) <= (signals.received_at, signals.message_id))"
             " ORDER BY received_at, message_id, seq LIMIT :limit",
@@ -92,7 +82,7 @@ class Decisions:
                 received_at=row.received_at,
                 message_id=row.message_id,
                 seq=row.seq,
-                value=(ALERT if row.kind == "alert" else UPDATE).validate_python(row.payload),
+                value=(ALERT if row.kind == "alert" else UPDATE).validate_json(row.payload),
             )
             for row in found
         ]
@@ -116,23 +106,43 @@ class Decisions:
         """What is known of these alerts."""
         found = rows(
             self._connection,
-            "SELECT state FROM alerts WHERE environment = :environment AND fingerprint = ANY(:fingerprints)",
+            "SELECT state::text AS state FROM alerts WHERE environment = :environment"
+            " AND fingerprint = ANY(:fingerprints)",
             environment=self.environment,
             fingerprints=list(fingerprints),
         )
-        states = [STATE.validate_python(row.state) for row in found]
+        states = [STATE.validate_json(row.state) for row in found]
         return {state.fingerprint: state for state in states}
 
-    def due_alerts(self, limit: int) -> list[AlertState]:
-        """Alerts whose expiry or flapping spell must be looked at now."""
+    def decided_until(self, signals: Sequence[Waiting]) -> datetime:
+        """How far time has come once these signals are decided: to the receipt of the oldest message that is not yet,
+        else to now. What happens by time alone must not overtake a report that was received before."""
         found = rows(
             self._connection,
-            "SELECT state FROM alerts WHERE environment = :environment AND look_again_at <= clock_timestamp()"
+            "SELECT least(clock_timestamp(), (SELECT min(received_at) FROM inbox"
+            "  WHERE environment IN (:environment, '*') AND (claims = 0 OR claimed_until >= clock_timestamp())),"
+            " (SELECT min(received_at) FROM signals WHERE environment = :environment"
+            "  AND (received_at, message_id, seq) > (:at, :message_id, :seq))) AS until",
+            environment=self.environment,
+            at=signals[-1].received_at if signals else datetime.min.replace(tzinfo=UTC),
+            message_id=signals[-1].message_id if signals else UUID(int=0),
+            seq=signals[-1].seq if signals else -1,
+        )
+        until = found[0].until
+        assert isinstance(until, datetime)
+        return until
+
+    def due_alerts(self, limit: int, *, until: datetime) -> list[AlertState]:
+        """Alerts whose expiry or flapping spell must be looked at by then."""
+        found = rows(
+            self._connection,
+            "SELECT state::text AS state FROM alerts WHERE environment = :environment AND look_again_at <= :until"
             " ORDER BY look_again_at, fingerprint LIMIT :limit",
             environment=self.environment,
+            until=until,
             limit=limit,
         )
-        return [STATE.validate_python(row.state) for row in found]
+        return [STATE.validate_json(row.state) for row in found]
 
     def due_incidents(self, limit: int) -> list[UUID]:
         """Incidents whose decision is asked for again."""
@@ -160,33 +170,27 @@ class Decisions:
         )
         return {row.id for row in found}
 
-    def open_groups(self, since: timedelta) -> list[OpenGroup]:
-        """Open incidents with an alert since then, oldest first, at most 200 (correlation.md §3)."""
+    def open_since(self, since: timedelta) -> list[UUID]:
+        """Open incidents with an alert since then: at most 200, those that grew last (correlation.md §3)."""
         found = rows(
             self._connection,
-            "SELECT i.id, i.last_alert_at, a.fingerprint, a.subject, a.name, a.symptom, a.starts_at FROM ("
-            "  SELECT id, opened_at, last_alert_at FROM incidents WHERE environment = :environment"
-            "  AND state = 'open' AND last_alert_at > clock_timestamp() - CAST(:since AS interval)"
-            "  ORDER BY last_alert_at DESC LIMIT 200) AS i JOIN LATERAL ("
-            "  SELECT min(fingerprint) AS fingerprint, state->'alert'->>'subject' AS subject,"
-            "   state->'alert'->>'name' AS name, min(state->'alert'->>'symptom') AS symptom,"
-            "   date_trunc('minute', (state->>'starts_at')::timestamptz) AS starts_at"
-            "  FROM alerts WHERE incident_id = i.id GROUP BY 2, 3, 5 ORDER BY 5 DESC, 2, 3 LIMIT 400) AS a ON true"
-            " ORDER BY i.opened_at, i.id, a.starts_at, a.fingerprint",
+            "SELECT id FROM incidents WHERE environment = :environment AND state = 'open'"
+            " AND last_alert_at > clock_timestamp() - CAST(:since AS interval)"
+            " ORDER BY last_alert_at DESC, id LIMIT 200",
             environment=self.environment,
             since=since,
         )
-        grouped: dict[UUID, list[Row[Any]]] = {}
-        for row in found:
-            grouped.setdefault(row.id, []).append(row)
-        return [
-            OpenGroup(
-                incident_id=incident_id,
-                last_at=members[0].last_alert_at,
-                seen=tuple((m.fingerprint, Subject(m.subject), m.name, m.symptom, m.starts_at) for m in members),
-            )
-            for incident_id, members in grouped.items()
-        ]
+        return [row.id for row in found]
+
+    def memories(self, ids: Sequence[UUID]) -> list[Memory]:
+        """What grouping kept of these incidents, oldest first."""
+        found = rows(
+            self._connection,
+            "SELECT CAST(grouping AS text) AS memory FROM incidents WHERE id = ANY(:ids) AND grouping IS NOT NULL"
+            " ORDER BY id",
+            ids=list(ids),
+        )
+        return [MEMORY.validate_json(row.memory) for row in found]
 
     def facts(self, ids: Sequence[UUID]) -> dict[UUID, Facts]:
         """State and times of these incidents."""
@@ -302,22 +306,27 @@ class Decisions:
                 last=facts.last_alert_at,
             )
 
-    def touch(self, facts: Sequence[Facts], *, attribute: set[UUID]) -> None:
-        """Write folded times back; the incidents in `attribute` are scored, again at most every RESCORE_S."""
+    def touch(self, facts: Sequence[Facts], memories: Mapping[UUID, Memory], *, attribute: set[UUID]) -> None:
+        """Write folded times and what grouping remembers back; the incidents in `attribute` are scored, again at most
+        every RESCORE_S."""
         bulk(
             self._connection,
-            "UPDATE incidents AS i SET last_alert_at = r.last_alert_at, reopened = r.reopened,"
+            "UPDATE incidents AS i SET last_alert_at = r.last_alert_at, reopened = r.reopened, state = r.state,"
+            " resolved_at = r.resolved_at, grouping = coalesce(r.grouping, i.grouping),"
             " attribute_due_at = CASE WHEN NOT r.score THEN i.attribute_due_at"
             "  WHEN i.attribution IS NULL THEN clock_timestamp()"
             "  ELSE least(i.attribute_due_at, clock_timestamp() + make_interval(secs => r.pause)) END,"
             " attribute_round = CASE WHEN r.score THEN 0 ELSE i.attribute_round END"
             " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (id uuid, last_alert_at timestamptz, reopened int,"
-            " score boolean, pause float8) WHERE i.id = r.id",
+            " state text, resolved_at timestamptz, grouping jsonb, score boolean, pause float8) WHERE i.id = r.id",
             [
                 {
                     "id": f.id,
                     "last_alert_at": f.last_alert_at,
                     "reopened": f.reopened,
+                    "state": f.state,
+                    "resolved_at": f.resolved_at,
+                    "grouping": memories.get(f.id),
                     "score": f.id in attribute,
                     "pause": RESCORE_S,
                 }

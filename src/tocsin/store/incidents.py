@@ -22,7 +22,7 @@ ENRICHMENT = TypeAdapter(Enrichment)
 GATE = TypeAdapter(Gate)
 ROUTING = TypeAdapter(Routing)
 
-MAX_MEMBERS = 500
+MAX_MEMBERS = 200
 """Members of one incident that are looked at whole, the firing ones and the worst first; the rest only counts."""
 
 
@@ -33,14 +33,15 @@ def load_incidents(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, In
     heads = rows(connection, "SELECT * FROM incidents WHERE id = ANY(:ids)", ids=list(ids))
     members = rows(
         connection,
-        "SELECT i.id, a.state FROM unnest(CAST(:ids AS uuid[])) AS i (id) JOIN LATERAL (SELECT state FROM alerts"
-        " WHERE incident_id = i.id ORDER BY status, state->>'starts_at', fingerprint LIMIT :limit) AS a ON true",
+        "SELECT i.id, a.state::text AS state FROM unnest(CAST(:ids AS uuid[])) AS i (id)"
+        " JOIN LATERAL (SELECT state FROM alerts WHERE incident_id = i.id"
+        "  ORDER BY status, state->>'starts_at', fingerprint LIMIT :limit) AS a ON true",
         ids=list(ids),
         limit=MAX_MEMBERS,
     )
     by_incident: dict[UUID, list[AlertState]] = {}
     for row in members:
-        by_incident.setdefault(row.id, []).append(STATE.validate_python(row.state))
+        by_incident.setdefault(row.id, []).append(STATE.validate_json(row.state))
     return {row.id: incident_of(row, tuple(by_incident.get(row.id, ()))) for row in heads}
 
 

@@ -29,6 +29,7 @@ def incident_list(
             " i.gate->>'state' AS gate, i.gate->>'reason' AS gate_reason, i.routing->>'want' AS want,"
             " i.routing->'ownership'->>'team' AS team, i.enrichment->>'head' AS head,"
             " i.attribution->'suspects'->0->'change'->>'id' AS likely_change,"
+            " i.attribution->'suspects'->0->'change'->>'summary' AS likely_summary,"
             " (i.attribution->'suspects'->0->>'probability')::float8 AS probability,"
             " (SELECT count(*) FROM alerts a WHERE a.incident_id = i.id) AS alerts,"
             " (SELECT coalesce(jsonb_agg(jsonb_build_object('destination', r.destination, 'number', r.number,"

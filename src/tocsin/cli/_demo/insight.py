@@ -98,7 +98,7 @@ def _muted(incident: Incident) -> str:
     gate, routing = incident.gate, incident.routing
     if gate is not None and gate.state is not GateState.ACTIVE:
         return gate.because or gate.reason.replace("_", " ")
-    return f"{routing.because} (route {routing.rule}: {routing.want})" if routing else "not yet routed"
+    return f"route {routing.rule} asks for no ticket ({routing.origin})" if routing else "not yet routed"
 
 
 def _shown(

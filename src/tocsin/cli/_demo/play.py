@@ -16,8 +16,9 @@ from tocsin.cli._demo.expected import Check
 from tocsin.cli._demo.insight import NOT_JUDGED, Insight, insights
 from tocsin.cli._demo.producers import Clock, Post
 from tocsin.cli._demo.scenario import Scenario
-from tocsin.cli._demo.show import Screen, told_by
+from tocsin.cli._demo.show import Screen
 from tocsin.cli._demo.stage import Stage
+from tocsin.decide.wording import counted
 
 RECORDS_WITHIN_S = 30.0
 NOTE_WITHIN_S = 75.0
@@ -80,7 +81,7 @@ class Play:
         self._courier.settled()
 
     def _act(self, scenario: Scenario) -> None:
-        self._screen.heading(told_by(scenario))
+        self._screen.heading(scenario.title, scenario.story)
         if scenario.lost_answers:
             self._lose_answers(scenario.lost_answers)
         self._post(scenario.alerts)
@@ -104,7 +105,7 @@ class Play:
     def _post(self, posts: Sequence[Post]) -> None:
         with self._screen.counting("webhooks", len(posts)) as bar:
             self._courier.send(posts, sent=lambda: bar.advance(bar.task_ids[0]))
-        self._screen.say(f"  {len(posts)} webhooks of alerts posted")
+        self._screen.say(f"  {counted(len(posts), 'webhook')} of alerts posted")
 
     def _lose_answers(self, times: int) -> None:
         url = self._stage.desks["servicenow"].url

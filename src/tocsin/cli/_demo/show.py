@@ -14,11 +14,13 @@ from rich.text import Text
 from tocsin.cli._demo.desks import Ticket
 from tocsin.cli._demo.expected import Check
 from tocsin.cli._demo.insight import Insight
-from tocsin.cli._demo.scenario import Scenario
+from tocsin.decide.wording import counted
 
 SHOWN_FIELDS = ("Group", "Project", "Service", "CI", "Category", "Severity", "Pages", "Type", "State")
 TITLES = {"servicenow": "ServiceNow", "pagerduty": "PagerDuty", "jira": "Jira"}
 PLAIN_WIDTH = 120
+STORM = 50
+"""So many webhooks deserve a bar."""
 
 
 class Screen:
@@ -33,19 +35,23 @@ class Screen:
         """One line of narration."""
         self.console.print(Text(words, style=style))
 
-    def heading(self, words: str) -> None:
-        """The title of a scenario."""
+    def heading(self, words: str, story: str = "") -> None:
+        """The title of an act, and its story in a sentence."""
         self.console.print()
         if self.console.is_terminal:
             self.console.rule(Text(words, style="bold"), align="left")
         else:
             self.say(f"== {words}")
+        if story:
+            self.say(story)
 
     @contextmanager
     def counting(self, words: str, total: int) -> Iterator[Progress]:
         """A bar for the storm; nothing where nobody looks."""
         columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, console=self.console, disable=not self.console.is_terminal) as progress:
+        with Progress(
+            *columns, console=self.console, disable=not self.console.is_terminal or total < STORM
+        ) as progress:
             progress.add_task(words, total=total)
             yield progress
 
@@ -74,7 +80,9 @@ class Screen:
         """Failed expectations one by one; those that hold as a count."""
         good = sum(check.holds for check in checks)
         if good:
-            self.say(f"  ✓ {good} expectations hold", style="green")
+            self.say(
+                f"  ✓ {counted(good, 'expectation')} read from the desks hold{'s' if good == 1 else ''}", style="green"
+            )
         for check in checks:
             if not check.holds:
                 self.say(f"  ✗ {check.words}\n    found: {check.found[:1500]}", style="bold red")
@@ -106,10 +114,4 @@ def proud_line(posted: int, tickets: Sequence[Ticket], muted: int) -> str:
     """`417 webhooks → 1 page, 5 tickets, 3 muted`."""
     pages = sum(ticket.desk == "pagerduty" for ticket in tickets)
     others = len(tickets) - pages
-    counted = f"{pages} page{'' if pages == 1 else 's'}, {others} ticket{'' if others == 1 else 's'}"
-    return f"{posted} webhooks → {counted}, {muted} muted"
-
-
-def told_by(scenario: Scenario) -> str:
-    """Its heading."""
-    return f"{scenario.title}: {scenario.story}"
+    return f"{posted} webhooks → {counted(pages, 'page')}, {counted(others, 'ticket')}, {muted} muted"

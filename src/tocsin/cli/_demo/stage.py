@@ -70,10 +70,11 @@ def staged(
     mappings: Path, data: Path | None, *, now: datetime, keep: bool, say: Callable[[str], None]
 ) -> Iterator[Stage]:
     """Start it all; everything ends with the block, in order. Raises BadMapping, BadSetting or Unavailable."""
+    if not mappings.is_dir():
+        raise BadSetting(f"there is no mappings directory {mappings}: name one with --mappings")
     with ExitStack() as stack:
         directory = _directory(data, stack, keep=keep)
         scratch = directory / "mappings"
-        shutil.rmtree(scratch, ignore_errors=True)
         shutil.copytree(mappings, scratch)
         (scratch / "demo-window.yaml").write_text(_window(now), encoding="utf-8")
         secret = _secrets(scratch)
@@ -88,13 +89,13 @@ def staged(
 
 def _directory(data: Path | None, stack: ExitStack, *, keep: bool) -> Path:
     if data is not None:
-        existed = data.exists()
         data.mkdir(parents=True, exist_ok=True)
         if any(data.iterdir()):
             raise BadSetting(f"--data {data} is not empty: the demo needs a directory of its own")
-        if not keep and not existed:
-            stack.callback(shutil.rmtree, data, ignore_errors=True)
-        return data.resolve()
+        directory = data.resolve()
+        if not keep:
+            stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        return directory
     directory = Path(tempfile.mkdtemp(prefix="tocsin-demo-"))
     directory.chmod(0o711)  # run by root, the database's user must be able to walk through
     if not keep:

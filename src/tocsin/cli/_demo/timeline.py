@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 
 from tocsin.cli._demo.insight import Insight
 
-WIDTH, LEFT, RIGHT = 860, 20, 60
+WIDTH, LEFT, RIGHT = 860, 20, 90
 ROW, TOP = 18, 14
 MOST_CHANGES = 6
 MARGIN = timedelta(minutes=5)
@@ -34,10 +34,12 @@ def timeline(insight: Insight) -> Markup:
     ]  # fmt: skip
     over_x = x(insight.ended_at) if insight.ended_at else WIDTH
     narrow = over_x - x(insight.began_at) < BOTH_LABELS
-    first_words = f"first alert {insight.began_at:%H:%M}"
+    first_words = f"first alert {insight.began_at:%H:%M} UTC"
     parts.append(_clock(x(insight.began_at), line_y + 27, first_words, anchor="end" if narrow else "start"))
     if insight.ended_at is not None:
-        parts.append(_clock(over_x, line_y + 27, f"over {insight.ended_at:%H:%M}", anchor="start" if narrow else "end"))
+        parts.append(
+            _clock(over_x, line_y + 27, f"over {insight.ended_at:%H:%M} UTC", anchor="start" if narrow else "end")
+        )
     label = escape(f"Timeline of {insight.display}")
     opened = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">').format(WIDTH, line_y + 34, label)
     return opened + Markup("").join(parts) + Markup("</svg>")

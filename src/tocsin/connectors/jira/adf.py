@@ -13,11 +13,13 @@ from tocsin.connectors._connector import cut
 
 MAX_SERIALIZED = 30_000  # the field's limit is 32,767; a document may be counted as serialized (vendors.md §2.1)
 _INDENT = "    "
+_COLUMN = _INDENT * 2
 Node = dict[str, object]
 
 
 def document(text: str) -> Node:
-    """Paragraphs at empty lines, code blocks where lines are indented by four; cut to the field's limit."""
+    """Paragraphs at empty lines, code blocks where lines are indented by four; what is aligned in columns (a line
+    indented by eight or more) is a code block as a whole. Cut to the field's limit."""
     text = cut(text, MAX_SERIALIZED)
     found = _document(text)
     while len(orjson.dumps(found)) >= MAX_SERIALIZED:
@@ -27,21 +29,19 @@ def document(text: str) -> Node:
 
 
 def _document(text: str) -> Node:
-    lines = text.expandtabs(4).splitlines()
-    return {
-        "type": "doc",
-        "version": 1,
-        "content": [
-            _block(kind, [line.rstrip() for line in group])
-            for kind, group in groupby(lines, key=_kind)
-            if kind != "empty"
-        ],
-    }
+    lines = [line.rstrip() for line in text.expandtabs(4).splitlines()]
+    parts = [list(group) for filled, group in groupby(lines, key=bool) if filled]
+    return {"type": "doc", "version": 1, "content": [block for part in parts for block in _blocks(part)]}
+
+
+def _blocks(part: list[str]) -> list[Node]:
+    """Of lines without an empty one between them."""
+    if any(line.startswith(_COLUMN) for line in part):
+        return [{"type": "codeBlock", "content": [{"type": "text", "text": "\n".join(part)}]}]
+    return [_block(kind, list(group)) for kind, group in groupby(part, key=_kind)]
 
 
 def _kind(line: str) -> str:
-    if not line.strip():
-        return "empty"
     return "codeBlock" if line.startswith(_INDENT) else "paragraph"
 
 
