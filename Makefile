@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 UV_VERSION := 0.13.8
+MLFLOW_VERSION := 3.17.2
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -30,6 +31,16 @@ check: install ## format, lint, strict types, layer contracts, generated docs fr
 test: install ## the whole test suite
 	$(BIN)/pytest -q
 
+test-e2e: install ## only the tests that start real processes (TOCSIN_LONG=1: outages of minutes, 20 runs)
+	$(BIN)/pytest -q -s tests/e2e
+
+judges: ## fetch the real senders that some tests ask for (else they are skipped); never fails
+	@test -x .venv-judges/bin/mlflow || { $(PYTHON) -m venv .venv-judges && .venv-judges/bin/pip install --quiet \
+	  --disable-pip-version-check mlflow==$(MLFLOW_VERSION); } || echo "MLflow could not be installed; its test is skipped"
+	@{ command -v prometheus && command -v prometheus-alertmanager; } >/dev/null || { test "$$(id -u)" = 0 && \
+	  command -v apt-get >/dev/null && apt-get install -qq --no-install-recommends prometheus prometheus-alertmanager \
+	  >/dev/null; } || echo "Install prometheus and prometheus-alertmanager for their test (apt-get install, as root)"
+
 ONCE ?=
 demo: install ## watch realistic outages arrive and read the incidents (ONCE=1 ends by itself)
 	$(BIN)/tocsin demo $(if $(ONCE),--once)
@@ -37,4 +48,4 @@ demo: install ## watch realistic outages arrive and read the incidents (ONCE=1 e
 bench: install ## receiver, end to end, storm and memory, beside Alerta
 	$(BIN)/python -m benchmarks.run
 
-.PHONY: help install format check test demo bench
+.PHONY: help install format check test test-e2e judges demo bench

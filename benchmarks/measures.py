@@ -76,6 +76,7 @@ def beside_alerta() -> Iterator[Figure]:
     with installation() as made:
         _begin(made)
         with alerta.alerta(made) as other:
+            layout = other.layout
             for n in range(ROUNDS):
                 theirs.append(_alerta_round(other, n))
                 ours.append(_round(made, n))
@@ -84,7 +85,7 @@ def beside_alerta() -> Iterator[Figure]:
         measure="alerta",
         what="alerts/s of Alerta, 2-alert Prometheus webhook",
         value=f"{statistics.median(theirs):,.0f} alerts/s",
-        note=f"{alerta.VERSION}, {' '.join(alerta.LAYOUT)}; rounds {_listed(theirs)}",
+        note=f"{alerta.VERSION}, {layout}; rounds {_listed(theirs)}",
     )
     ratio = statistics.median(ours) / statistics.median(theirs)
     yield at_least("alerta", "ratio to Alerta, medians of alternating rounds", ratio, 8, "×")

@@ -40,8 +40,8 @@ log = logging.getLogger(__name__)
 SIGNALS_AT_ONCE = 1500
 ALONE = ("signal", "alert", "incident")
 """The order in which things are decided one by one after a failure."""
-JUDGE_EVERY = timedelta(seconds=0.5)
-"""In a storm an incident that grows with every batch is judged this often; a first judgement never waits."""
+JUDGE_EVERY = timedelta(seconds=1)
+"""In a storm an incident that grows with every batch is judged this often at most; a first judgement never waits."""
 CHANGES_BACK = timedelta(hours=72)
 """How far back a change may be a cause (correlation.md §2)."""
 CLOCK_SKEW = timedelta(minutes=5)

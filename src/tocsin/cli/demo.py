@@ -7,15 +7,14 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from tocsin.cli._demo.play import Outcome, Play
-from tocsin.cli._demo.producers import Clock
-from tocsin.cli._demo.report import written
-from tocsin.cli._demo.scenarios import told
-from tocsin.cli._demo.show import Screen, proud_line
-from tocsin.cli._demo.stage import Stage, staged
+if TYPE_CHECKING:
+    from tocsin.cli._demo.play import Outcome
+    from tocsin.cli._demo.show import Screen
+    from tocsin.cli._demo.stage import Stage
 
 SECTION = "first hour"
 REPORT = Path("demo-report.html")
@@ -33,6 +32,13 @@ DIRECTORY = click.Path(path_type=Path, file_okay=False)
 @click.option("--keep", is_flag=True, help="Leave the data when it ends.")
 def demo(mappings: Path, once: bool, data: Path | None, keep: bool) -> None:
     """Watch realistic outages become one ticket each, against local stand-ins of the service desks."""
+    # Here, so that `tocsin --help` stays quick: this brings rich, SQLAlchemy and the simulators.
+    from tocsin.cli._demo.play import Play
+    from tocsin.cli._demo.producers import Clock
+    from tocsin.cli._demo.scenarios import told
+    from tocsin.cli._demo.show import Screen
+    from tocsin.cli._demo.stage import staged
+
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     screen = Screen()
@@ -41,9 +47,9 @@ def demo(mappings: Path, once: bool, data: Path | None, keep: bool) -> None:
     try:
         with staged(mappings, data, now=now, keep=keep, say=screen.say) as stage:
             outcome = Play(stage, screen, told(clock), clock).run()
-            _finish(stage, screen, outcome, now)
+            _finish(screen, outcome, now)
             if not once:
-                _stay(screen)
+                _stay(stage, screen)
     except KeyboardInterrupt:
         screen.say("stopped")
         sys.exit(INTERRUPTED if once else 0)
@@ -51,7 +57,10 @@ def demo(mappings: Path, once: bool, data: Path | None, keep: bool) -> None:
         sys.exit(1)
 
 
-def _finish(stage: Stage, screen: Screen, outcome: Outcome, now: datetime) -> None:
+def _finish(screen: Screen, outcome: Outcome, now: datetime) -> None:
+    from tocsin.cli._demo.report import written
+    from tocsin.cli._demo.show import proud_line
+
     muted = [insight for insight in outcome.insights if insight.muted]
     screen.muted(muted)
     screen.heading("In short")
@@ -61,13 +70,15 @@ def _finish(stage: Stage, screen: Screen, outcome: Outcome, now: datetime) -> No
     for words in outcome.failed:
         screen.say(f"✗ {words}", style="bold red")
     REPORT.write_text(written(outcome, now=now), encoding="utf-8")
-    desks = [(name, desk.url) for name, desk in (("ServiceNow", stage.desks["servicenow"]),
-             ("PagerDuty", stage.desks["pagerduty"]), ("Jira", stage.desks["jira"]))]  # fmt: skip
-    screen.links([("Report", str(REPORT.resolve())), ("Console", stage.url), *desks])
-    screen.links([("Token", f"{stage.directory}/data/api.token (the console asks for it)")])
+    screen.links([("Report", str(REPORT.resolve()))])
 
 
-def _stay(screen: Screen) -> None:
+def _stay(stage: Stage, screen: Screen) -> None:
+    from tocsin.cli._demo.show import TITLES
+
+    desks = [(TITLES[kind], stage.desks[kind].url) for kind in TITLES]
+    token = str(stage.directory / "data" / "api.token")
+    screen.links([("Console", stage.url), *desks, ("Token", f"{token} (the console asks for it)")])
     screen.say("Everything stays up so that you can look around; Ctrl-C ends it.", style="bold")
     while True:
         time.sleep(1)
