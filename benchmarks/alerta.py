@@ -75,8 +75,8 @@ def _trial(url: str, place: Path, layout: tuple[str, ...]) -> float:
 @contextmanager
 def _served(url: str, place: Path, layout: tuple[str, ...]) -> Iterator[int]:
     port = free_port()
-    command = [str(VENV / "bin" / "gunicorn"), "--bind", f"127.0.0.1:{port}", "--preload", *layout, "--log-level", "warning",
-               "alerta:create_app()"]  # fmt: skip
+    command = [str(VENV / "bin" / "gunicorn"), "--bind", f"127.0.0.1:{port}", "--preload", *layout, "--log-level",
+               "warning", "alerta:create_app()"]  # fmt: skip
     environment = {**os.environ, "DATABASE_URL": url, "DATABASE_NAME": "alerta", "AUTH_REQUIRED": "False",
                    "SECRET_KEY": "only-for-this-benchmark"}  # fmt: skip
     with (place / "alerta.log").open("ab") as output:

@@ -18,7 +18,10 @@ MAPPINGS = {
           platform:
             title: Platform
             owns: ["service:*"]
-            destinations: {servicenow: {assignment_group: Platform}, pagerduty: {routing_key: main}, jira: {project: OPS}}
+            destinations:
+              servicenow: {assignment_group: Platform}
+              pagerduty: {routing_key: main}
+              jira: {project: OPS}
           ml:
             title: ML
             owns: ["model:*", "feature:*"]

@@ -114,7 +114,7 @@ class Stack:
     def _declare(self) -> None:
         commands = {
             "web": serving(self.address, 2),
-            **{name: (*TOCSIN, "worker", "--concurrency", "1") for name in WORKERS},
+            **dict.fromkeys(WORKERS, (*TOCSIN, "worker", "--concurrency", "1")),
             "attribute": (*TOCSIN, "worker", "--attribute", "--concurrency", "1"),
             "beat": (*TOCSIN, "beat"),
             "beat-2": (*TOCSIN, "beat"),
@@ -216,7 +216,7 @@ class Stack:
             return reading.unaccounted(database)
 
     def is_idle(self) -> bool:
-        """Nothing waits to be understood, decided or sent (a record whose note is gathered for later does not count)."""
+        """Nothing waits to be understood, decided or sent; a note that is gathered for later does not count."""
         found = self.figures()
         return not (found["waiting"] or found["undecided"] or found["undelivered"])
 
@@ -232,7 +232,8 @@ class Stack:
 
     def servicenow(self) -> list[dict[str, str]]:
         """All incidents of the ServiceNow simulator."""
-        return list(self.desks["servicenow"].state().get("incident", []))  # type: ignore[call-overload]
+        incidents: Any = self.desks["servicenow"].state().get("incident", [])
+        return list(incidents)
 
     def keys(self, destination: str) -> list[str]:
         """Our record keys that stand at a desk, one for each record there; what is not ours shows as empty."""

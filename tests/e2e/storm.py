@@ -105,8 +105,8 @@ def settle(stack: Stack, tag: str, *, incidents: int, timeout_s: float = 90) -> 
     """Wait until everything is decided and every record of these incidents stands; answers the seconds."""
 
     def done() -> bool:
-        everything_in = stack.figures()["messages"] >= len(stack.accepted)
-        return everything_in and len(incidents_of(stack, tag)) >= incidents and stack.is_idle()
+        kept = stack.sql("SELECT count(*) AS n FROM messages WHERE hook = 'am'")[0]["n"]
+        return kept >= len(stack.accepted) and len(incidents_of(stack, tag)) >= incidents and stack.is_idle()
 
     return wait_until(done, timeout_s, f"{incidents} incidents of {tag} are decided and delivered")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+import requests
 
 from tests.cli.test_up import free_port
 from tests.e2e.company import SECRET
@@ -99,8 +100,18 @@ def monitoring(stack: Stack, exporter: Exporter, tmp_path: Path) -> Iterator[Non
             f"--web.listen-address=127.0.0.1:{alertmanager}", "--cluster.listen-address="]  # fmt: skip
     asked = ["prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=tsdb",
              f"--web.listen-address=127.0.0.1:{prometheus}"]  # fmt: skip
+    scraped = f"http://127.0.0.1:{prometheus}/api/v1/query?query=feature_psi"
     with running(told, tmp_path), running(asked, tmp_path):
+        wait_until(lambda: "fraud-scorer" in page(scraped), 60, "Prometheus has scraped the exporter")
         yield
+
+
+def page(url: str) -> str:
+    """The text there; empty while nobody answers."""
+    try:
+        return requests.get(url, timeout=2).text
+    except requests.RequestException:
+        return ""
 
 
 @contextmanager

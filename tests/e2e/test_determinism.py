@@ -44,7 +44,8 @@ DECIDED = {
     "changes": "SELECT id, change FROM changes ORDER BY id",
     "decisions": "SELECT at, action, reason, message_id, fingerprint, incident_id, because FROM audit"
     " WHERE action LIKE 'alert.%' OR action = 'message.understood' ORDER BY at, message_id, fingerprint, id",
-    "suspects": "SELECT number, attribution->'suspects' AS suspects FROM incidents WHERE state = 'open' ORDER BY number",
+    "suspects": "SELECT number, attribution->'suspects' AS suspects FROM incidents WHERE state = 'open'"
+    " ORDER BY number",
     "records": "SELECT r.id, r.destination, r.generation, r.wanted FROM records r JOIN incidents i"
     " ON i.id = r.incident_id WHERE i.state = 'open' ORDER BY i.number, r.destination, r.generation",
 }

@@ -78,7 +78,7 @@ def test_a_promotion_in_a_real_registry_is_named_as_the_likely_cause(stack: Stac
     assert (promotion["subject"], promotion["version"]) == ("model:churn-scorer", "1")
 
     now = datetime.now(UTC)
-    miscalibrated = {
+    miscalibrated: dict[str, object] = {
         "status": "firing",
         "labels": {"alertname": "CalibrationError", "model": "churn-scorer", "severity": "critical"},
         "annotations": {"summary": "expected calibration error 0.19, allowed 0.05"},
