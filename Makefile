@@ -38,7 +38,7 @@ judges: ## fetch the real senders that some tests ask for (else they are skipped
 	@test -x .venv-judges/bin/mlflow || { $(PYTHON) -m venv .venv-judges && .venv-judges/bin/pip install --quiet \
 	  --disable-pip-version-check mlflow==$(MLFLOW_VERSION); } || echo "MLflow could not be installed; its test is skipped"
 	@{ command -v prometheus && command -v prometheus-alertmanager; } >/dev/null || { test "$$(id -u)" = 0 && \
-	  command -v apt-get >/dev/null && apt-get install -qq --no-install-recommends prometheus prometheus-alertmanager \
+	  command -v apt-get >/dev/null && apt-get update -qq && apt-get install -qq -y --no-install-recommends prometheus prometheus-alertmanager \
 	  >/dev/null; } || echo "Install prometheus and prometheus-alertmanager for their test (apt-get install, as root)"
 
 ONCE ?=

@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 from tocsin.domain.errors import BadSetting, Unavailable
 from tocsin.store import Database, inbox
 from tocsin.store.arrivals import Arrival, Spool, Writer
+from tocsin.store.database import run
 from tocsin.store.sealed import Seal
 
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -137,5 +138,5 @@ def test_a_batch_whose_reader_died_comes_back_smaller_and_poison_ends_alone(stor
     for _ in range(3):
         sizes.append(len(inbox.claim(store, seal)))
         with store.transaction() as connection:
-            inbox.run(connection, "UPDATE inbox SET claimed_until = now() - interval '1 s' WHERE claims > 0")
+            run(connection, "UPDATE inbox SET claimed_until = now() - interval '1 s' WHERE claims > 0")
     assert sizes == [30, 14, 1]

@@ -13,8 +13,8 @@ import redis
 import uuid_utils
 
 TIMEOUT_S = 0.25
-"""A push that takes longer is given up: the beat finds the work within a second. No request waits for it. A busy machine
-must not look like a lost broker: a push given up between its two commands keeps others away for FORGET_MS."""
+"""A push that takes longer is given up: the beat finds the work within a second. No request waits for it. A busy
+machine must not look like a lost broker: a push given up between its two commands keeps others away for FORGET_MS."""
 
 FORGET_MS = 1000
 """A wake-up that no worker has taken up is repeated after this."""
