@@ -58,8 +58,20 @@ def python(name: str, code: str, screen: Screen, *, tier: int = 0, stop_s: float
     )  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def _others() -> None:
+    """Processes that run already, such as the session's database, are none of a supervisor's."""
+    OTHERS.clear()
+    OTHERS.update(child.pid for child in psutil.Process().children())
+
+
+OTHERS: set[int] = set()
+
+
 def children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE]
+    own = [child for child in psutil.Process().children() if child.pid not in OTHERS]
+    found = own + [below for child in own for below in child.children(recursive=True)]
+    return [child for child in found if child.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_what_a_part_prints_is_shown_with_its_name(supervisor: Supervisor, screen: Screen) -> None:

@@ -59,10 +59,15 @@ class Running:
         return None
 
 
+LEAST = "teams: {platform: {}}\npolicies: {catch_all: platform}\n"
+"""The least that can be used: somebody gets what nobody owns."""
+
+
 @contextmanager
 def up(place: Path, *, user: OrdinaryUser | None = None) -> Iterator[Running]:
     """Run it in `place` until it is ready; nothing of it outlives the block."""
     (place / "mappings").mkdir(exist_ok=True)
+    (place / "mappings" / "least.yaml").write_text(LEAST)
     address = Address("127.0.0.1", free_port())
     arguments = ["-m", "tocsin.cli", "up", "--data", str(place / "data"), "--mappings", str(place / "mappings"),
                  "--bind", f"127.0.0.1:{address.port}", "--workers", "1"]  # fmt: skip
@@ -144,6 +149,7 @@ def test_a_second_one_on_the_same_data_is_refused_by_name(running: Running) -> N
 
 def test_an_address_in_use_is_refused_with_another_to_try(running: Running, tmp_path: Path) -> None:
     (tmp_path / "mappings").mkdir()
+    (tmp_path / "mappings" / "least.yaml").write_text(LEAST)
     said = tocsin("up", "--bind", f"127.0.0.1:{running.address.port}", cwd=tmp_path)
     assert said.returncode == 2
     assert f"cannot listen on 127.0.0.1:{running.address.port}: Address already in use" in said.stderr
