@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.decide.builders import NOON, at, catalog, change, incident, state
 from tocsin.decide.attribute import attribute
-from tocsin.decide.group import Groups, Seen, same_cause, seen_of, tokens_of
+from tocsin.decide.group import MAX_GROUPS, Groups, Seen, same_cause, seen_of, tokens_of
 from tocsin.domain.alert import Symptom
 from tocsin.domain.subject import Subject
 
@@ -169,3 +169,15 @@ def test_incidents_with_the_same_likely_cause_are_one() -> None:
     unsure = replace(other, suspects=(replace(other.suspects[0], probability=0.7),))
     assert not same_cause(one, unsure)
     assert not same_cause(one, attribute(incident(state("service:mail")), [], WORLD, now=at(5)))
+
+
+def test_a_group_that_lost_its_row_to_200_others_is_still_remembered_whole() -> None:
+    found = Groups(WORLD)
+    for number in range(MAX_GROUPS + 50):
+        found.add(UUID(int=number + 1), seen(f"service:shop-{number}", minute=number))
+    assert [found.remember(UUID(int=number + 1)).times for number in (0, 30)] == [
+        ((at(0).timestamp() // 60),),
+        ((at(30).timestamp() // 60),),
+    ]
+    found.add(FIRST, seen("service:web", 260))
+    assert dict(found.remember(FIRST).subjects).keys() == {"service:shop-0", "service:web"}

@@ -139,6 +139,7 @@ class Groups:
     def __init__(self, catalog: Catalog, open: Iterable[tuple[UUID, Sequence[Seen], datetime]] = ()) -> None:
         self._catalog = catalog
         self._topology = topology_of(catalog)
+        self._known: dict[UUID, _Group] = {}
         self._groups: list[_Group] = []
         self._row: dict[UUID, int] = {}
         self._by_name: dict[tuple[Subject, str], set[UUID]] = {}
@@ -203,7 +204,7 @@ class Groups:
 
     def remember(self, incident_id: UUID) -> Memory:
         """What is known of this incident, to be recalled with the next batch."""
-        group = self._groups[self._row_of(incident_id)]
+        group = self._known[incident_id]
         return Memory(
             incident_id=incident_id,
             times=tuple(group.times),
@@ -251,7 +252,7 @@ class Groups:
         known = self._row.get(incident_id)
         if known is not None:
             return known
-        group = _Group(incident_id)
+        group = self._known.setdefault(incident_id, _Group(incident_id))
         if len(self._groups) < MAX_GROUPS:
             row = len(self._groups)
             self._groups.append(group)
@@ -262,6 +263,9 @@ class Groups:
             self._log[row] = self._belief[row] = 0.0
             self._ttl[row] = TTL_MIN
         self._row[incident_id] = row
+        self._first[row], self._last[row] = group.first, group.last
+        for subject in group.subjects:  # it had lost its row to others
+            self._believe(row, subject)
         return row
 
     def _likely(self, subject: Subject, minute: float, chance: float) -> Iterator[tuple[int, float, float]]:
