@@ -3,6 +3,8 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 UV_VERSION := 0.13.8
 MLFLOW_VERSION := 3.17.2
+JUDGES_NPM := @stoplight/prism-cli@5.14.2 @atlaskit/adf-schema@57.7.22 jira.js@6.2.0
+JUDGES_PYPI := pysnc==1.2.1 pagerduty==7.2.0 jira==3.10.5 atlassian-python-api==5.0.5 schemathesis==4.32.5
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -29,17 +31,24 @@ check: install ## format, lint, strict types, layer contracts, generated docs fr
 	$(BIN)/tocsin reference --check
 
 test: install ## the whole test suite
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q --ignore=tests/judges
 
 test-e2e: install ## only the tests that start real processes (TOCSIN_LONG=1: outages of minutes, 20 runs)
 	$(BIN)/pytest -q -s tests/e2e
 
-judges: ## fetch the real senders that some tests ask for (else they are skipped); never fails
+judges: ## fetch the outsiders that judge us: real senders, vendors' clients, schema validators; never fails
 	@test -x .venv-judges/bin/mlflow || { $(PYTHON) -m venv .venv-judges && .venv-judges/bin/pip install --quiet \
 	  --disable-pip-version-check mlflow==$(MLFLOW_VERSION); } || echo "MLflow could not be installed; its test is skipped"
+	@test -x .venv-clients/bin/schemathesis || { $(PYTHON) -m venv .venv-clients && .venv-clients/bin/pip install --quiet \
+	  --disable-pip-version-check $(JUDGES_PYPI) pytest; } || echo "Vendors' clients could not be installed; their tests are skipped"
+	@test -d node_modules/jira.js || { command -v npm >/dev/null && npm install --silent --no-save --no-audit --no-fund \
+	  $(JUDGES_NPM) >/dev/null; } || echo "npm packages could not be installed; the tests with Prism, jira.js and the ADF schema are skipped"
 	@{ command -v prometheus && command -v prometheus-alertmanager; } >/dev/null || { test "$$(id -u)" = 0 && \
 	  command -v apt-get >/dev/null && apt-get update -qq && apt-get install -qq -y --no-install-recommends prometheus prometheus-alertmanager \
 	  >/dev/null; } || echo "Install prometheus and prometheus-alertmanager for their test (apt-get install, as root)"
+
+test-judges: install ## our simulators and connectors before the outsiders that `make judges` fetched
+	$(BIN)/pytest -q tests/judges
 
 ONCE ?=
 demo: install ## watch realistic outages arrive and read the incidents (ONCE=1 ends by itself)
@@ -48,4 +57,4 @@ demo: install ## watch realistic outages arrive and read the incidents (ONCE=1 e
 bench: install ## receiver, end to end, storm and memory, beside Alerta
 	$(BIN)/python -m benchmarks.run
 
-.PHONY: help install format check test test-e2e judges demo bench
+.PHONY: help install format check test test-e2e test-judges judges demo bench

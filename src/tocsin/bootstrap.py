@@ -75,6 +75,15 @@ class App:
                 log.error("mappings version %d cannot be used, %d stays: %s", version, self._active.version, error)
         return self._active
 
+    def reread(self) -> None:
+        """Load the version in use anew, because a secret may have changed; the present one stays when it cannot be."""
+        if self._active is None:
+            return
+        try:
+            self._active = self._loaded(self._active.version)
+        except BadMapping as error:
+            log.error("secrets of mappings version %d cannot be read anew: %s", self._active.version, error)
+
     def apply(self, directory: Path, *, actor: str) -> int:
         """Check, keep and activate the mappings of a directory; raises BadMapping and changes nothing when they
         are bad."""

@@ -20,9 +20,13 @@ from sqlalchemy.exc import OperationalError
 
 from tocsin.bootstrap import Active, App
 from tocsin.connectors import find as find_connector
-from tocsin.decide.fold import GROUPS_SINCE, Fold, Known
+from tocsin.decide import merging
+from tocsin.decide.acts import Ledger
+from tocsin.decide.fold import GROUPS_SINCE, Fold
 from tocsin.decide.group import Groups
+from tocsin.decide.hands import aware
 from tocsin.decide.judge import is_news, judge, verdict
+from tocsin.decide.people import People
 from tocsin.decide.plan import Desk
 from tocsin.domain.alert import Alert, AlertState
 from tocsin.domain.audit import AuditEntry
@@ -30,8 +34,8 @@ from tocsin.domain.errors import TocsinError
 from tocsin.domain.incident import IncidentState
 from tocsin.domain.message import Message, RecordUpdate
 from tocsin.domain.record import Plan
-from tocsin.store import attribution, confirmations, decisions, inbox, isolating, jobs, records
-from tocsin.store.decisions import Decisions, Facts, Waiting
+from tocsin.store import attribution, confirmations, decisions, inbox, isolating, jobs, kin, people, records, storms
+from tocsin.store.decisions import Decisions, Waiting
 from tocsin.store.inbox import Signal
 from tocsin.understanding import Reading, own_alert, signal_of, understood_as
 
@@ -134,9 +138,9 @@ def _remembered(
     updates = [w.value for w in waiting if isinstance(w.value, RecordUpdate)]
     states = {state.fingerprint: state for state in due} | store.states(fingerprints)
     ids = {*store.open_since(GROUPS_SINCE), *(s.incident_id for s in states.values() if s.incident_id)}
-    owners = store.by_record([u.external_id for u in updates], [u.record_key for u in updates]) if updates else {}
-    ids |= set(owners.values())
-    known = {i: _known(facts) for i, facts in store.facts(sorted(ids)).items()}
+    kept = people.recall(store.connection, store.environment, updates)
+    ids |= {record.incident_id for each in kept.values() for record in each}
+    known = store.courses(sorted(ids))
     groups = Groups(active.mappings.catalog)
     for memory in store.memories(sorted(ids)):
         groups.recall(memory)
@@ -152,47 +156,37 @@ def _remembered(
         incidents=known,
         groups=groups,
         firing=store.firing(sorted(ids)),
-        record_owner=owners,
-    )
-
-
-def _known(facts: Facts) -> Known:
-    return Known(
-        id=facts.id,
-        state=facts.state,
-        opened_at=facts.opened_at,
-        last_alert_at=facts.last_alert_at,
-        resolved_at=facts.resolved_at,
-        reopened=facts.reopened,
+        people=People(
+            policy=active.mappings.policy,
+            ledger=Ledger(
+                catalog=active.mappings.catalog,
+                clean=active.redactor.text,
+                hands=people.hands(store.connection, sorted(ids)),
+            ),
+            records=kept,
+            events=people.taken(store.connection, updates) if updates else set(),
+        ),
     )
 
 
 def _keep_fold(store: Decisions, fold: Fold, waiting: Sequence[Waiting]) -> None:
-    store.open_incidents([_facts(fold.incidents[i]) for i in fold.opened])
+    store.open_incidents([fold.incidents[i] for i in fold.opened])
     store.save_states([fold.states[f] for f in sorted(fold.moved)], fold.due())
     store.save_occurrences(fold.ended)
     grown = sorted(fold.joined)
     memories = {i: fold.groups.remember(i) for i in grown}
-    store.touch([_facts(fold.incidents[i]) for i in grown], memories, attribute=fold.joined)
+    store.touch([fold.incidents[i] for i in grown], memories, attribute=fold.joined)
+    people.keep(store.connection, fold.people)
     store.forget(waiting)
 
 
-def _facts(known: Known) -> Facts:
-    return Facts(
-        id=known.id,
-        state=known.state,
-        opened_at=known.opened_at,
-        last_alert_at=known.last_alert_at,
-        resolved_at=known.resolved_at,
-        reopened=known.reopened,
-    )
-
-
 def _judge_all(app: App, active: Active, store: Decisions, fold: Fold, ids: Sequence[UUID]) -> None:
-    incidents = store.incidents(ids)
+    incidents = store.incidents(ids, fold.states)
     kept = records.of_incidents(store.connection, ids)
+    near = kin.near(store.connection, store.environment, incidents.values())
     desk = desk_of(app, active)
     plans: list[Plan] = []
+    ask: set[UUID] = set()
     for incident_id in ids:
         incident = incidents.get(incident_id)
         if incident is None or not incident.members:
@@ -202,30 +196,44 @@ def _judge_all(app: App, active: Active, store: Decisions, fold: Fold, ids: Sequ
         opened_at = incident.opened_at
         judged = judge(
             incident,
-            kept.get(incident_id, []),
+            aware(kept.get(incident_id, []), fold.people.ledger.ended_in, incident),
             desk,
             active.mappings.policy,
             changes=store.changes(opened_at - CHANGES_BACK, opened_at + CLOCK_SKEW),
             similar=store.similar(incident),
+            near=near,
             now=store.now,
         )
         plans += judged.planned.plans
-        title = judged.planned.plans[0].wanted.title if judged.planned.plans else ""
-        store.save_incident(judged.incident, title=title, decide_again_at=judged.again_at, version=active.version)
+        store.save_incident(
+            judged.incident, title=judged.title, decide_again_at=judged.again_at, version=active.version
+        )
         fold.audit.append(verdict(judged, version=active.version, now=store.now))
-    records.want(store.connection, plans)
+        if judged.joined_or_parted:
+            fold.audit.append(merging.moved(judged.incident, version=active.version, now=store.now))
+        ask |= judged.asked_again
+    let_out, capped = storms.within_caps(
+        store.connection, desk, plans, kept, environment=store.environment, judged=ids, now=store.now
+    )
+    fold.audit += capped
+    records.want(store.connection, let_out)
+    kin.ask_again(store.connection, ask)
 
 
 def desk_of(app: App, active: Active) -> Desk:
     """The ways out under the active mappings."""
     destinations = active.mappings.destinations
+    kinds = {d.kind: find_connector(d.kind) for d in destinations.values()}
     return Desk(
         installation_id=app.installation_id,
         destinations=destinations,
-        reopens={d.kind: find_connector(d.kind).reopens for d in destinations.values()},
+        reopens={kind: connector.reopens for kind, connector in kinds.items()},
+        holds_ticket={kind: connector.holds_ticket for kind, connector in kinds.items()},
         catalog=active.mappings.catalog,
         redactor=active.redactor,
         public_url=app.settings.public_url,
+        policy=active.mappings.policy,
+        attaches={kind: connector.attaches for kind, connector in kinds.items()},
     )
 
 

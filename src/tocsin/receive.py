@@ -10,6 +10,7 @@ import gzip
 import io
 import logging
 import threading
+import time
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from tocsin.config.settings import Settings
 from tocsin.domain.errors import BadMapping, TocsinError, Unavailable
 from tocsin.domain.message import Answer, Hook, Message, Receipt, Source
 from tocsin.sources import find
+from tocsin.store import intake
 from tocsin.store.arrivals import Arrival, Spool, Writer
 
 log = logging.getLogger(__name__)
@@ -70,6 +72,7 @@ class Receiver:
         self._hooks: Mapping[str, Hook] = {}
         self._routes: dict[str, list[tuple[Source, Hook]]] = {}
         self._version = -1
+        self._beats_at_s = 0.0
         self._stop = threading.Event()
         self._arrived = threading.Event()
         self.max_body_bytes = app.settings.max_body_bytes
@@ -173,6 +176,7 @@ class Receiver:
         while not self._stop.wait(1.0):
             self._quietly(self.refresh)
             self._quietly(self._drain)
+            self._quietly(self._beat)
 
     def _drain(self) -> None:
         if (self._writer.away or self._spool.pending) and self._writer.probe():
@@ -181,6 +185,15 @@ class Receiver:
                 return
             log.info("spool drained messages=%d", moved)
             self._arrived.set()
+
+    def _beat(self) -> None:
+        """Say that messages are kept, once what was spooled is in the database too."""
+        if self._writer.away or self._spool.pending or time.monotonic() < self._beats_at_s:
+            return
+        outage = intake.alive(self._app.database)
+        self._beats_at_s = time.monotonic() + intake.BEAT_EVERY_S
+        if outage:
+            log.warning("nothing could be received for %.0f s; alerts expire so much later", outage.total_seconds())
 
     def _wakes(self) -> None:
         """Tell the workers, outside of any request; what arrives meanwhile is told of right afterwards."""

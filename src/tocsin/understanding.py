@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from prometheus_client import Counter
+from pydantic import TypeAdapter
 
 from tocsin.bootstrap import Active
+from tocsin.connectors import find as find_connector
+from tocsin.decide.mirror import mirrored
+from tocsin.decide.people import cleaned
 from tocsin.domain.alert import Alert, Resolves, Severity, Status, Symptom
 from tocsin.domain.audit import AuditEntry
 from tocsin.domain.errors import BadPayload
 from tocsin.domain.message import Message, Normalized
+from tocsin.domain.policy import Destination, Mode
 from tocsin.domain.subject import Subject
 from tocsin.sources import find as find_source
 from tocsin.store.inbox import Claimed, Quarantined, Signal, Understood
 
 MESSAGES = Counter("tocsin_messages_understood_total", "Messages by what became of them", ["source", "outcome"])
 ALERTS = Counter("tocsin_alerts_received_total", "Alerts read in messages", ["source"])
+
+
+YES_OR_NO = TypeAdapter(bool)
+"""An option of a connector stands in the mappings as text."""
 
 
 def signal_of(message: Message, environment: str, seq: int, kind: str, payload: object) -> Signal:
@@ -31,6 +40,18 @@ def signal_of(message: Message, environment: str, seq: int, kind: str, payload: 
         seq=seq,
         kind=kind,
         payload=payload,
+    )
+
+
+def signal_of_ours(signal_id: UUID, alert: Alert) -> Signal:
+    """An alert of our own, on its way like any other; it has no message."""
+    return Signal(
+        environment=alert.environment,
+        received_at=alert.received_at,
+        message_id=signal_id,
+        seq=0,
+        kind="alert",
+        payload=alert,
     )
 
 
@@ -82,7 +103,8 @@ class Reading:
         for seq, alert in enumerate(said.alerts):
             self._signals.append(signal_of(message, alert.environment, seq, "alert", self._clean(alert)))
         for seq, update in enumerate(said.record_updates):
-            self._signals.append(signal_of(message, update.environment, 100_000 + seq, "record_update", update))
+            clean = cleaned(update, self._redactor.text)
+            self._signals.append(signal_of(message, update.environment, 100_000 + seq, "record_update", clean))
         self._normalized.append(said)
         ALERTS.labels(message.source).inc(len(said.alerts))
         outcome = (
@@ -121,41 +143,75 @@ class Reading:
 
     def understood(self, claimed: Sequence[Claimed]) -> Understood:
         """Everything that was read, to be kept in one transaction."""
+        changes = [
+            replace(
+                change,
+                subject=self._catalog.resolve(change.subject),
+                summary=self._redactor.text(change.summary),
+                touches=tuple(self._catalog.resolve(subject) for subject in change.touches),
+            )
+            for said in self._normalized
+            for change in said.changes
+        ]
         return Understood(
             claimed=claimed,
             signals=self._signals,
-            changes=[
-                replace(
-                    change,
-                    subject=self._catalog.resolve(change.subject),
-                    summary=self._redactor.text(change.summary),
-                    touches=tuple(self._catalog.resolve(subject) for subject in change.touches),
-                )
-                for said in self._normalized
-                for change in said.changes
-            ],
+            changes=changes,
             quarantined=self._quarantined,
             audit=self._audit,
+            mirrored=mirrored(changes, self._mirrors(), self._catalog) if changes else (),
         )
+
+    def _mirrors(self) -> list[Destination]:
+        """Live destinations where changes are to be shown."""
+        return [
+            destination
+            for destination in self._active.mappings.destinations.values()
+            if destination.mode is Mode.LIVE
+            and YES_OR_NO.validate_python(destination.options.get("mirror_changes", False))
+            and find_connector(destination.kind).mirror is not None
+        ]
 
 
 def own_alert(message: Message, words: str, *, now: datetime) -> Alert:
     """Our own alert to the catch-all team: a sender speaks and we do not understand it."""
+    return alert_of_ours(
+        "MessageQuarantined",
+        message.hook,
+        f"hook {message.hook}: a {message.source} message cannot be understood: {words[:300]}",
+        environment=message.environment,
+        labels={"hook": message.hook, "source": message.source},
+        now=now,
+    )
+
+
+def alert_of_ours(
+    name: str,
+    resource: str,
+    words: str,
+    *,
+    environment: str,
+    now: datetime,
+    labels: Mapping[str, str] | None = None,
+    over: bool = False,
+) -> Alert:
+    """Something about ourselves that a person must see; `over`: it has ended. Without an end it expires in an hour."""
     return Alert(
         hook="tocsin",
         source="tocsin",
-        environment="production" if message.environment == "*" else message.environment,
-        name="MessageQuarantined",
+        environment="production" if environment in ("", "*") else environment,
+        name=name,
         subject=Subject.of("service", "tocsin"),
-        resource=message.hook,
+        resource=resource,
         symptom=Symptom.ERRORS,
         severity=Severity.WARNING,
-        status=Status.FIRING,
-        summary=f"hook {message.hook}: a {message.source} message cannot be understood: {words[:300]}",
+        status=Status.RESOLVED if over else Status.FIRING,
+        summary=words,
         received_at=now,
         starts_at=now.astimezone(UTC),
-        sender_key=message.hook,
+        ends_at=now.astimezone(UTC) if over else None,
+        sender_key=resource,
         resolves=Resolves.EXPIRY,
         expires_after=timedelta(hours=1),
-        labels={"hook": message.hook, "source": message.source},
+        labels=labels or {},
     )

@@ -20,15 +20,16 @@ from celery.beat import ScheduleEntry, Scheduler, Service
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from tocsin import delivery, pipeline
+from tocsin import delivery, pipeline, polling, reconciling
 from tocsin.bootstrap import App
 from tocsin.config.settings import Settings
 from tocsin.domain.errors import TocsinError, Unavailable
-from tocsin.store import sweeps
+from tocsin.store import storms, sweeps
 
 log = logging.getLogger(__name__)
 
 WORK, ATTRIBUTE, DELIVER, KEEP_HOUSE = "tocsin.work", "tocsin.attribute", "tocsin.deliver", "tocsin.keep_house"
+LOOK = "tocsin.look"
 QUEUE, ATTRIBUTE_QUEUE = "tocsin", "attribute"
 BEAT_LOCK = 7_203
 LONGEST_WORK_S = 5.0
@@ -60,7 +61,7 @@ app.conf.update(
     beat_max_loop_interval=1,
     beat_schedule={
         name: {"task": name, "schedule": timedelta(seconds=seconds)}
-        for name, seconds in ((WORK, 1), (ATTRIBUTE, 1), (DELIVER, 1), (KEEP_HOUSE, 300))
+        for name, seconds in ((WORK, 1), (ATTRIBUTE, 1), (DELIVER, 1), (LOOK, 10), (KEEP_HOUSE, 300))
     },
 )
 
@@ -108,11 +109,22 @@ def deliver() -> None:
     delivery.deliver(tocsin(), _couriers())
 
 
+@app.task(name=LOOK)
+def look() -> None:
+    """Ask the service desks whose turn it is what people did there, and whether our records stand as we left them."""
+    tocsin().waker.awake(LOOK)
+    if polling.poll(tocsin(), _couriers()):
+        tocsin().waker.wake(WORK, QUEUE)
+    reconciling.reconcile_due(tocsin(), _couriers())
+
+
 @app.task(name=KEEP_HOUSE)
 def keep_house() -> None:
     """New partitions ahead, old ones dropped, senders' message ids forgotten."""
     tocsin().waker.awake(KEEP_HOUSE)
-    sweeps.keep_house(tocsin().database, tocsin().active().mappings.policy.retention)
+    mappings = tocsin().active().mappings
+    sweeps.keep_house(tocsin().database, mappings.policy.retention)
+    storms.calm(tocsin().database, {name: d.max_new_per_hour for name, d in mappings.destinations.items()})
 
 
 def _wake_followers() -> None:
@@ -136,6 +148,7 @@ SWEEPS = {
     WORK: Sweep(lambda due: due.work, QUEUE, work),
     ATTRIBUTE: Sweep(lambda due: due.attribute, ATTRIBUTE_QUEUE, attribute),
     DELIVER: Sweep(lambda due: due.deliver, QUEUE, deliver),
+    LOOK: Sweep(lambda _due: True, QUEUE, look),
     KEEP_HOUSE: Sweep(lambda _due: True, QUEUE, keep_house),
 }
 

@@ -7,12 +7,14 @@ from datetime import timedelta
 from email.utils import format_datetime
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.connectors.builders import NOW
 from tests.connectors.canned import Canned, canned, refusing_url
-from tocsin.connectors._http import Failure, Http, Reply, asked_to_wait, basic, classify
+from tocsin.connectors._http import Failure, Http, Reply, _Timely, basic, classify, clock_s
+from tocsin.connectors._waits import asked_to_wait
 from tocsin.domain.record import Reason
 
 SECRET = "s3cr3t-hunter-of-tickets"
@@ -127,8 +129,8 @@ def test_an_empty_answer_is_fine() -> None:
         assert isinstance(http().call("PUT", vendor.url, idempotent=True, json={}), Reply)
 
 
-def test_more_than_a_megabyte_is_not_read() -> None:
-    with canned(body=b'"' + b"x" * 3_000_000 + b'"') as vendor:
+def test_more_than_eight_megabytes_are_not_read() -> None:
+    with canned(body=b'"' + b"x" * 9_000_000 + b'"') as vendor:
         assert failed(http().call("GET", vendor.url, idempotent=True)).reason == Reason.BAD_ANSWER
 
 
@@ -176,3 +178,18 @@ def test_the_wait_a_vendor_asks_for_is_understood(headers: dict[str, str], secon
 @pytest.mark.parametrize("headers", [{}, {"Retry-After": "soon"}, {"X-RateLimit-Reset": "never"}])
 def test_no_wait_is_invented(headers: dict[str, str]) -> None:
     assert asked_to_wait(headers, now=NOW) is None
+
+
+def test_a_body_is_not_sent_once_its_time_is_up() -> None:
+    body = _Timely(b'{"state": "6"}', clock_s() + 60)
+    assert (len(body), body.read(4), body.read()) == (14, b'{"st', b'ate": "6"}')
+    late = _Timely(b'{"state": "6"}', clock_s() - 1)
+    with pytest.raises(requests.ReadTimeout):
+        late.read()
+
+
+def test_an_attempt_ends_with_the_time_that_its_lease_leaves() -> None:
+    with canned() as vendor:
+        answer = Http(deadline_s=20).attempt(NOW, within_s=0).call("GET", vendor.url, idempotent=True)
+    assert isinstance(answer, Failure)
+    assert vendor.asked == [], "not sent"

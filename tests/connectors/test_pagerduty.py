@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -14,7 +15,8 @@ from tests.connectors.builders import KEY, NOW, after, note, task, wanted
 from tests.connectors.canned import Canned, canned
 from tocsin import simulators
 from tocsin.connectors import find, open_http
-from tocsin.connectors.pagerduty import MAX_EVENT_BYTES, Config, fitting, minimal, render
+from tocsin.connectors.pagerduty import Config
+from tocsin.connectors.pagerduty.render import MAX_EVENT_BYTES, fitting, minimal, render
 from tocsin.domain.record import Outcome, Reason, Task
 
 PAGERDUTY = find("pagerduty")
@@ -122,7 +124,7 @@ def test_an_earlier_trigger_is_not_forgotten_by_a_try_that_reached_nobody(pager:
     lost = after(pager.send(first), first)
     limited = pager.send(lost)
     assert (limited.result, limited.reason) == ("ambiguous", Reason.RATE_LIMITED)
-    assert pager.send(after(limited, lost, wanted=RESOLVED)).settled
+    assert pager.send(after(limited, lost, wanted=RESOLVED, now=NOW + timedelta(seconds=31))).settled
     assert [one["status"] for one in pager.incidents] == ["resolved"]
 
 
@@ -165,7 +167,18 @@ def test_a_new_title_alone_sends_nothing(pager: Pager) -> None:
     assert pager.send(second).calls == 0
 
 
-def test_without_a_token_notes_go_inside_the_event(pager: Pager) -> None:
+def test_without_sight_a_note_rings_nobody_and_that_is_told(pager: Pager) -> None:
+    second = replace(opened(pager), notes=(note(1),))
+    pager.person("resolved")
+    outcome = pager.send(second)
+    assert (outcome.calls, len(pager.incidents)) == (0, 1)
+    assert outcome.confirmation is not None
+    assert outcome.confirmation.notes == (second.notes[0].id,)
+    assert "api_token" in outcome.confirmation.warnings[0]
+
+
+def test_notes_as_events_shows_them_among_the_details(running: simulators.Running) -> None:
+    pager = Pager(running, notes_as_events=True)
     second = replace(opened(pager), notes=(note(1, "First."), note(2, "Second.")))
     outcome = pager.send(second)
     (incident,) = pager.incidents
@@ -239,8 +252,9 @@ def test_a_refused_event_goes_once_more_without_its_trimmings() -> None:
         second = orjson.loads(vendor.asked[1].body)
     assert outcome.settled
     assert "'links' is wrong" in outcome.detail
-    assert set(second) == {"routing_key", "event_action", "dedup_key", "payload"}
-    assert set(second["payload"]) == {"summary", "source", "severity"}
+    assert set(second) == {"routing_key", "event_action", "dedup_key", "payload", "client"}
+    assert outcome.confirmation is not None
+    assert outcome.confirmation.dropped_fields == ("links",)
 
 
 def test_an_event_is_cut_to_its_limit_by_leaving_out_the_largest_details() -> None:
@@ -255,4 +269,8 @@ def test_an_event_is_cut_to_its_limit_by_leaving_out_the_largest_details() -> No
 
 def test_a_rate_limit_is_a_retry(pager: Pager) -> None:
     pager.fault("rate_limit")
-    assert (pager.send(task()).result, pager.send(task(now=NOW)).result) == ("retry", "done")
+    limited = pager.send(task())
+    assert (limited.result, limited.after, limited.alone) == ("retry", timedelta(seconds=30), True)
+    waiting = pager.send(task(now=NOW + timedelta(seconds=10)))
+    assert (waiting.result, waiting.calls, waiting.after) == ("retry", 0, timedelta(seconds=20))
+    assert pager.send(task(now=NOW + timedelta(seconds=31))).settled

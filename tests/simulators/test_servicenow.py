@@ -94,7 +94,7 @@ def test_work_notes_go_to_the_journal_and_the_field_reads_empty(servicenow: Clie
     entries = servicenow.get("/table/sys_journal_field", params={"sysparm_query": query}).json()["result"]
     assert [entry["value"] for entry in entries] == ["second", "first"]
     shown = servicenow.get(f"/table/incident/{OURS}", params={"sysparm_display_value": "true"}).json()["result"]
-    assert shown["work_notes"].startswith("2026-11-21 09:01:00 - System Administrator (Work notes)\nsecond\n\n")
+    assert shown["work_notes"].startswith("2026-11-21 01:01:00 - System Administrator (Work notes)\nsecond\n\n")
 
 
 def test_the_same_work_note_twice_is_two_entries(servicenow: Client) -> None:

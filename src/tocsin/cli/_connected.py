@@ -7,11 +7,12 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import ProgrammingError
 
-from tocsin.bootstrap import App
-from tocsin.config.mappings import Mappings, loads, texts
+from tocsin.bootstrap import Active, App
+from tocsin.config.mappings import loads, texts
 from tocsin.config.settings import Settings
+from tocsin.decide.redact import Redactor
 from tocsin.domain.errors import BadSetting
-from tocsin.store import mappings
+from tocsin.store import destinations, mappings
 
 _UNDEFINED_TABLE = "42P01"
 """SQLSTATE, PostgreSQL appendix A."""
@@ -20,9 +21,10 @@ _UNDEFINED_TABLE = "42P01"
 class LookingApp(App):
     """An App for looking and deciding for show: a secret that is not set here is no reason to stop."""
 
-    def _load(self, version: int) -> Mappings:
+    def _loaded(self, version: int) -> Active:
         files = mappings.stored(self.database, version).files if version else texts(self.mappings_dir)
-        return loads(files, env=self.env, root=self.mappings_dir, secrets_optional=True)
+        loaded = loads(files, env=self.env, root=self.mappings_dir, secrets_optional=True)
+        return Active(version=version, mappings=loaded, redactor=Redactor(loaded.policy.redaction))
 
 
 @contextmanager
@@ -38,3 +40,12 @@ def connected(*settings: str) -> Iterator[App]:
         raise BadSetting("this database has no schema yet: run `tocsin db upgrade`") from error
     finally:
         app.database.close()
+
+
+def known_destination(app: App, name: str) -> None:
+    """Raises BadSetting for a destination that neither the mappings nor any record knows."""
+    known = {standing.name for standing in destinations.standings(app.database)} | set(
+        app.active().mappings.destinations
+    )
+    if name not in known:
+        raise BadSetting(f"there is no destination {name}; known are {', '.join(sorted(known)) or 'none'}")

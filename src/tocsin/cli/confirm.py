@@ -21,12 +21,13 @@ SECTION = "operate"
 def confirm(*, display: str, change_id: str | None, not_the_cause: bool, person: str | None, as_json: bool) -> None:
     """Confirm the cause of TOC-n, or that no shown change was it; written to the audit trail with your name."""
     from tocsin.cli._connected import connected
+    from tocsin.domain.incident import NOT_AMONG_THEM
     from tocsin.store import confirmations
 
     if bool(change_id) == not_the_cause:
         raise click.UsageError("say either --change ID or --not-the-cause")
     number, who = number_of(display), person or actor()
-    said = change_id or confirmations.NOT_AMONG_THEM
+    said = change_id or NOT_AMONG_THEM
     with connected() as app:
         found = confirmations.confirm(app.database, number, said, actor=who)
     if found is None:

@@ -121,6 +121,8 @@ def _records(console: Console, story: dict[str, list[dict[str, Any]]]) -> None:
         trouble = f": {record['last_reason']} {record['last_detail']}" if record["state"] in ("dead", "pending") else ""
         where = f"{record['number']} {record['url']}".strip()
         _row(console, name, f"{record['state']}, {record['wanted']['status']} {where}{trouble}")
+        for warning in record["warnings"]:
+            _row(console, "", f"set-up: {warning}")
 
 
 def _story(console: Console, number: int, story: dict[str, list[dict[str, Any]]]) -> None:

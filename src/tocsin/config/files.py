@@ -193,6 +193,9 @@ class ConnectorIn(BaseModel):
     kind: str = Field(description="The connector: servicenow, pagerduty, jira, console …")
     mode: Mode = Field(default=Mode.LIVE, description="off; shadow (decide and show, send nothing); live.")
     max_new_per_hour: int = Field(default=60, ge=1, description="New records an hour before a storm is capped.")
+    poll_every: Duration = Field(
+        default=timedelta(minutes=2), description="How often it is asked what people did there; 0s: never."
+    )
 
 
 # --- policies ---
@@ -266,6 +269,47 @@ class OutageIn(Strict):
         return self
 
 
+class InboundIn(Strict):
+    """What follows when a person acts on a record of ours; what is left out, `defaults` says."""
+
+    acknowledge: Literal["mirror", "note", "ignore"] = Field(
+        default="mirror", description="mirror: its other records are acknowledged or in progress too; note: only told."
+    )
+    resolve: Literal["incident", "record", "note"] = Field(
+        default="incident",
+        description="incident: over until an alert fires anew; record: only this one is; note: the others are told.",
+    )
+    reopen: Literal["mirror", "note", "ignore"] = Field(
+        default="mirror", description="mirror: the incident is open again; note: only told."
+    )
+    reassign: Literal["follow", "note", "ignore"] = Field(
+        default="follow", description="follow: the team whose address it is becomes the owner; note: only told."
+    )
+    priority: Literal["follow", "note", "ignore"] = Field(
+        default="follow", description="follow: the other records take it over; note: only told."
+    )
+    cause: Literal["learn", "ignore"] = Field(
+        default="learn", description="learn: a caused_by set by a person confirms the change of that number."
+    )
+    close_codes: dict[str, Literal["likely_cause", "no_change"]] = Field(
+        default={}, description="Close code or resolution → what it confirms of the cause."
+    )
+    comments: Literal["mirror", "ignore"] = Field(
+        default="ignore", description="mirror: people's comments become notes on the other records."
+    )
+
+
+class ClosedRecordIn(Strict):
+    """What follows when an incident fires again whose record has ended; what is left out, `defaults` says."""
+
+    reopen_within: Duration | None = Field(
+        default=None, description="So long after its end a record is opened again; left out: as long as the incident."
+    )
+    then: Literal["new_generation", "comment_only"] = Field(
+        default="new_generation", description="After that: a new linked record, or only a note on the old one."
+    )
+
+
 class PoliciesIn(Strict):
     """How noise, routes, redaction and retention are treated."""
 
@@ -287,7 +331,15 @@ class PoliciesIn(Strict):
     redaction: RedactionIn = Field(default=RedactionIn(), description="What must not leave.")
     retention: RetentionIn = Field(default=RetentionIn(), description="How long things are kept.")
     outages: list[OutageIn] = Field(default=[], description="Known outages: parents of alerts that rest on them.")
-    reopen_within: Duration = Field(default=timedelta(hours=24), description="A re-fired incident reopens its record.")
+    reopen_within: Duration = Field(
+        default=timedelta(hours=24), description="So long after its end an alert that fires again reopens its incident."
+    )
+    inbound: dict[str, InboundIn] = Field(
+        default={}, description="What people's acts on our records do, by destination, connector kind or `defaults`."
+    )
+    closed_records: dict[str, ClosedRecordIn] = Field(
+        default={}, description="What becomes of ended records, by destination, connector kind or `defaults`."
+    )
 
 
 class WindowIn(Strict):

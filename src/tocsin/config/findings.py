@@ -295,7 +295,7 @@ def _sources(mappings: Mappings, places: _Places) -> Found:
 def _source_names(mappings: Mappings, places: _Places) -> Found:
     from tocsin import sources  # noqa: PLC0415 as above
 
-    known = sources.names()
+    known = (*sources.names(), "tocsin")  # our own alerts have routes too
     for rule in mappings.policy.rules:
         for name in sorted(rule.when.sources - set(known)):
             field = f"policies.routes.{rule.name}.when.sources"

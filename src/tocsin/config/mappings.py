@@ -10,7 +10,7 @@ from pathlib import Path
 from tocsin.config import values
 from tocsin.config.gathered import gather
 from tocsin.config.marks import MAX_BYTES, Finding, Level, read
-from tocsin.config.secret import EnvSecret, reference
+from tocsin.config.secret import EnvSecret, FileSecret, reference
 from tocsin.domain.catalog import Catalog
 from tocsin.domain.errors import BadMapping
 from tocsin.domain.message import Hook
@@ -78,23 +78,30 @@ def examined(
 
 def env_names(files: Mapping[str, str]) -> tuple[str, ...]:
     """The environment variables that {env: X} asks for in these files, sorted: what a deployment must set."""
-    found: set[str] = set()
+    return tuple(sorted({ref.env for ref in _all_references(files) if isinstance(ref, EnvSecret)}))
+
+
+def secret_files(files: Mapping[str, str], *, root: Path) -> tuple[Path, ...]:
+    """The files that {file: p} asks for, sorted: when one changes, a secret was replaced."""
+    return tuple(sorted({root / ref.file for ref in _all_references(files) if isinstance(ref, FileSecret)}))
+
+
+def _all_references(files: Mapping[str, str]) -> Iterator[EnvSecret | FileSecret]:
     for path, text in files.items():
         if path.endswith(".yaml"):
-            found |= set(_env_names(read(text, path).data))
-    return tuple(sorted(found))
+            yield from _references(read(text, path).data)
 
 
-def _env_names(value: object) -> Iterator[str]:
+def _references(value: object) -> Iterator[EnvSecret | FileSecret]:
     ref = reference(value)
-    if isinstance(ref, EnvSecret):
-        yield ref.env
+    if ref is not None:
+        yield ref
     elif isinstance(value, dict):
         for item in value.values():
-            yield from _env_names(item)
+            yield from _references(item)
     elif isinstance(value, list):
         for item in value:
-            yield from _env_names(item)
+            yield from _references(item)
 
 
 def texts(directory: Path) -> dict[str, str]:

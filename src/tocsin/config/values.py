@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from fnmatch import translate
 from itertools import combinations
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, SecretStr
@@ -21,7 +21,19 @@ from tocsin.config.marks import Path as Place
 from tocsin.config.secret import EnvSecret, FileSecret, NoSecret, reference, resolve
 from tocsin.domain.catalog import Catalog, Entry, ModelCard, Owns, Team
 from tocsin.domain.message import Hook
-from tocsin.domain.policy import Condition, Destination, Flapping, Outage, Policy, Redaction, Retention, Rule, Want
+from tocsin.domain.policy import (
+    ClosedRecord,
+    Condition,
+    Destination,
+    Flapping,
+    Inbound,
+    Outage,
+    Policy,
+    Redaction,
+    Retention,
+    Rule,
+    Want,
+)
 from tocsin.domain.policy import Window as MaintenanceWindow
 from tocsin.domain.subject import Subject
 
@@ -166,6 +178,7 @@ def destinations(found: Gathered, secrets: Secrets) -> dict[str, Destination]:
             mode=placed.value.mode,
             options=_options(placed, secrets),
             max_new_per_hour=placed.value.max_new_per_hour,
+            poll_every=placed.value.poll_every,
             origin=placed.where,
         )
         for name, placed in _all(found, "connectors", ConnectorIn).items()
@@ -226,7 +239,20 @@ def policy(found: Gathered) -> Policy:
         redaction=Redaction(keys=tuple(said.redaction.keys), patterns=said.redaction.patterns),
         retention=Retention(raw=said.retention.raw, audit=said.retention.audit, attempts=said.retention.attempts),
         reopen_within=said.reopen_within,
+        inbound={name: Inbound(**fields) for name, fields in _by_name(said.inbound).items()},
+        closed_records={name: ClosedRecord(**fields) for name, fields in _by_name(said.closed_records).items()},
     )
+
+
+def _by_name(said: Mapping[str, BaseModel]) -> dict[str, dict[str, Any]]:
+    """Fields per destination or kind, each filled up from `defaults`."""
+    defaults = said.get("defaults")
+    common = _written(defaults) if defaults else {}
+    return {name: common | _written(each) for name, each in said.items()}
+
+
+def _written(said: BaseModel) -> dict[str, Any]:
+    return {name: getattr(said, name) for name in said.model_fields_set}
 
 
 def _rules(found: Gathered) -> tuple[Rule, ...]:

@@ -8,10 +8,21 @@ from importlib import import_module
 from typing import Any
 
 from tocsin.connectors._connector import Connection, Connector, Options, open_http, secrets_of
-from tocsin.connectors._http import Http
+from tocsin.connectors._http import Failure, Http, clock_s
 from tocsin.domain.errors import BadMapping
 
-__all__ = ["Connection", "Connector", "Http", "Options", "find", "names", "open_http", "secrets_of"]
+__all__ = [
+    "Connection",
+    "Connector",
+    "Failure",
+    "Http",
+    "Options",
+    "clock_s",
+    "find",
+    "names",
+    "open_http",
+    "secrets_of",
+]
 
 
 @cache

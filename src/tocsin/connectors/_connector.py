@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
@@ -11,11 +12,12 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from tocsin.connectors._http import Http, unchanged
+from tocsin.connectors._http import LOOPBACK, Failure, Http, unchanged
 from tocsin.domain.record import Confirmation, Note, Outcome, Reason, Task, Wanted
+from tocsin.domain.seen import Finding, Inspection, MirroredChange, Polled, Seen
 
 PRODUCT = "Tocsin"
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+HumanPolicy = Literal["note_only", "resolve_unless_state_changed"]
 
 
 class Options(BaseModel):
@@ -35,7 +37,25 @@ class Connection(Options):
     read_timeout_s: float = Field(default=10, gt=0, le=60, description="Seconds to wait for an answer.")
     deadline_s: float = Field(default=20, gt=0, le=120, description="Seconds that all calls of one attempt may take.")
     ca_bundle: Path | None = Field(default=None, description="File of private CA certificates (PEM).")
-    proxy: SecretStr | None = Field(default=None, description="Address of an HTTP proxy; it may hold credentials.")
+    client_cert: Path | None = Field(default=None, description="File of our client certificate (PEM), for mutual TLS.")
+    client_key: Path | None = Field(default=None, description="File of its key (PEM), unless client_cert holds it.")
+    proxy: SecretStr | None = Field(
+        default=None,
+        description="Address of an HTTP proxy; it may hold credentials. Left out: HTTPS_PROXY and NO_PROXY hold.",
+    )
+    calls_per_minute: float | None = Field(
+        default=None, gt=0, description="Calls a minute that all workers together may make; left out: no limit of ours."
+    )
+    calls_per_hour: float | None = Field(
+        default=None, gt=0, description="Calls an hour that all workers together may make; left out: no limit of ours."
+    )
+    when_human_touched: HumanPolicy = Field(
+        default="resolve_unless_state_changed",
+        description="What may still be written once a person works on the record: notes only, or also its end.",
+    )
+    mirror_changes: bool = Field(
+        default=False, description="Show the owning team's deploys and other changes beside its incidents there."
+    )
 
     @model_validator(mode="after")
     def _url_is_usable(self) -> Connection:
@@ -55,7 +75,7 @@ def check_address(name: str, url: str, *, allow_http: bool) -> None:
         raise ValueError(f"{name}: not an https:// address; write it like https://desk.example.com")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError(f"{name}: holds credentials or a query; give credentials in their own fields")
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK and not allow_http:
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK and not allow_http:
         raise ValueError(f"{name}: http:// would send credentials in clear; use https:// or set allow_http")
 
 
@@ -89,9 +109,16 @@ def open_http(config: BaseModel, *, redact: Callable[[str], str] = unchanged, bl
         secrets=tuple(secrets_of(config)),
         deadline_s=config.deadline_s,
         ca_bundle=str(config.ca_bundle or ""),
+        client_cert=_client_cert(config),
         proxy=config.proxy.get_secret_value() if config.proxy else "",
         blip_wait_s=blip_wait_s,
     )
+
+
+def _client_cert(config: Connection) -> tuple[str, str] | str:
+    if config.client_cert is None:
+        return ""
+    return (str(config.client_cert), str(config.client_key)) if config.client_key else str(config.client_cert)
 
 
 C = TypeVar("C", bound=BaseModel)
@@ -110,10 +137,24 @@ class Connector(Generic[C]):
     expects: tuple[str, ...] = ()
     reopens: bool = True
     """Can a resolved record be opened again? Otherwise a re-fired incident gets the next generation."""
+    attaches: bool = False
+    """Does `bring` send `Task.attachments`? Otherwise none are kept for its records."""
+    holds_ticket: bool = True
+    """Is a record here the incident's ticket? A pager's or a screen's is none."""
+    poll: Callable[[C, str, datetime, Http], Polled | Failure] | None = None
+    """(config, watermark or empty, now, http) → what people did since."""
+    survey: Callable[[C, Sequence[str], datetime, Http], tuple[Seen, ...] | Failure] | None = None
+    """(config, our record keys, since, http) → the records that stand at the vendor under these keys, doubles
+    included, and, with no keys, all that carry our mark and were created since: for reconciliation. Read-only."""
+    inspect: Callable[[C, Inspection, Http], Iterator[Finding]] | None = None
+    """What doctor finds out, read-only unless the inspection allows a probe; yields as it goes."""
+    mirror: Callable[[C, MirroredChange, Http], Outcome] | None = None
+    """Shows a change beside the vendor's incidents."""
 
-    def send(self, config: C, task: Task, http: Http) -> Outcome:
-        """Bring the record to its wanted state, as one attempt with its own deadline. Never raises."""
-        attempt = http.attempt(task.now)
+    def send(self, config: C, task: Task, http: Http, *, within_s: float | None = None) -> Outcome:
+        """Bring the record to its wanted state, as one attempt with its own deadline, at most `within_s` seconds from
+        now: nothing is sent later than that. Never raises."""
+        attempt = http.attempt(task.now, within_s=within_s)
         outcome = self.bring(config, task, attempt)
         still_unsure = task.ambiguous_since is not None and outcome.confirmation is None
         if outcome.result == "retry" and still_unsure:

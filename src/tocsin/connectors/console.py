@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from io import StringIO
 from pathlib import Path
@@ -17,6 +18,7 @@ from rich.text import Text
 from tocsin.connectors._connector import Connector, Options, done, rejected
 from tocsin.connectors._http import Http
 from tocsin.domain.record import Confirmation, Outcome, Reason, Task, Wanted
+from tocsin.domain.seen import Finding, Grade, Inspection
 
 WIDTH = 100
 _COLOUR = {"critical": "red", "error": "red", "warning": "yellow", "info": "blue"}
@@ -74,6 +76,19 @@ def bring(config: Config, task: Task, http: Http) -> Outcome:
     return done(_confirmation(config, task))
 
 
+def inspect(config: Config, inspection: Inspection, http: Http) -> Iterator[Finding]:
+    """Can the file be appended to?"""
+    if config.path is None:
+        yield Finding(grade=Grade.OK, check="output", value="standard output")
+        return
+    place = config.path if config.path.exists() else config.path.absolute().parent
+    if os.access(place, os.W_OK):
+        yield Finding(grade=Grade.OK, check="output", value=str(config.path))
+        return
+    says, remedy = f"{place} cannot be written", "give a path that can be written, or create its directory"
+    yield Finding(grade=Grade.ERROR, check="output", value=str(config.path), says=says, remedy=remedy)
+
+
 def _confirmation(config: Config, task: Task) -> Confirmation:
     fields = {"status": task.wanted.status, "severity": str(task.wanted.severity)}
     return Confirmation(
@@ -114,4 +129,6 @@ def _draw(console: Console, config: Config, task: Task) -> None:
     )
 
 
-CONNECTOR = Connector(kind="console", title="Console", Config=Config, render=render, bring=bring)
+CONNECTOR = Connector(
+    kind="console", title="Console", Config=Config, render=render, bring=bring, inspect=inspect, holds_ticket=False
+)

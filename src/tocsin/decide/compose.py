@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
+from typing import Any
 
 from tocsin.decide.body import MAX_URL, Scene, body_of, item_words, scene_of
+from tocsin.decide.hands import by_people, ending_words, reopening_words
 from tocsin.decide.redact import Redactor, clean
-from tocsin.decide.route import impact_urgency
+from tocsin.decide.route import head_of, impact_urgency
 from tocsin.decide.wording import JARGON, STATE_WORDS, TELLING, Pen, counted, listed, percent, span
-from tocsin.domain.alert import Symptom
+from tocsin.domain.alert import Alert, Symptom
 from tocsin.domain.catalog import Catalog, Team
 from tocsin.domain.incident import Band, Enrichment, Incident, IncidentState, Suspect
 from tocsin.domain.policy import Want
@@ -57,39 +60,82 @@ def compose(
     they are not of the day it opened. `now` only stands in for a missing end.
     """
     scene = scene_of(incident, catalog)
-    enrichment, routing = scene.enrichment, incident.routing
     team = _team(incident, catalog)
     pen = Pen(redactor, zone or (team.timezone if team else "UTC"), incident.opened_at)
-    want = routing.want if routing else Want.TICKET
-    impact, urgency = impact_urgency(incident, enrichment.entry, want)
-    resolved = incident.state is IncidentState.RESOLVED
     shown_links = _links(scene, pen, links, previous)
     return Wanted(
         key=key,
         incident_id=incident.id,
         display=incident.display,
         generation=generation,
-        status="resolved" if resolved else "open",
-        want=want,
-        severity=incident.severity,
-        impact=impact,
-        urgency=urgency,
         title=_title(scene, pen),
         body=body_of(scene, pen, [(text, url) for text, url in shown_links if text != RUNBOOK or len(url) > MAX_URL]),
-        category=enrichment.category,
-        environment=incident.environment,
-        team=routing.ownership.team if routing else "",
-        address=_address(team, destination, kind),
-        ci=_ci(enrichment, pen),
-        business_service=_business_service(enrichment, catalog, pen),
-        component=pen.name(enrichment.head),
+        ci=_ci(scene.enrichment, pen),
+        business_service=_business_service(scene.enrichment, catalog, pen),
+        component=pen.name(scene.enrichment.head),
         opened_at=incident.opened_at,
-        resolved_at=(incident.resolved_at or now) if resolved else None,
-        close_notes=_recovery(incident, pen, links, now) if resolved else "",
         links=tuple((text, url) for text, url in shown_links if url)[:MAX_LINKS],
         details=redactor.mapping(_details(scene, pen)),
         previous=previous,
+        **_moving(incident, team, pen, destination=destination, kind=kind, links=links, now=now),
     )
+
+
+def headline(incident: Incident, *, catalog: Catalog, redactor: Redactor) -> str:
+    """The title that a record of this incident would bear."""
+    team = _team(incident, catalog)
+    return _title(scene_of(incident, catalog), Pen(redactor, team.timezone if team else "UTC", incident.opened_at))
+
+
+def follow(
+    written: Wanted,
+    incident: Incident,
+    *,
+    catalog: Catalog,
+    redactor: Redactor,
+    destination: str,
+    links: Mapping[str, str],
+    now: datetime,
+    zone: str = "",
+    kind: str = "",
+) -> Wanted:
+    """What was written once, with what still moves: status, want, severity, impact, urgency, category, owner, address
+    and close notes. The parameters are those of `compose`."""
+    team = _team(incident, catalog)
+    pen = Pen(redactor, zone or (team.timezone if team else "UTC"), incident.opened_at)
+    return replace(written, **_moving(incident, team, pen, destination=destination, kind=kind, links=links, now=now))
+
+
+def _moving(
+    incident: Incident,
+    team: Team | None,
+    pen: Pen,
+    *,
+    destination: str,
+    kind: str,
+    links: Mapping[str, str],
+    now: datetime,
+) -> dict[str, Any]:
+    """The fields of a record that are still written after its create."""
+    enrichment = incident.enrichment or Enrichment(head=head_of(incident))
+    want = incident.routing.want if incident.routing else Want.TICKET
+    impact, urgency = impact_urgency(incident, enrichment.entry, want)
+    resolved = incident.state is IncidentState.RESOLVED
+    return {
+        "status": "resolved" if resolved else "open",
+        "want": want,
+        "severity": incident.severity,
+        "impact": impact,
+        "urgency": urgency,
+        "category": enrichment.category,
+        "environment": incident.environment,
+        "team": incident.routing.ownership.team if incident.routing else "",
+        "address": _address(team, destination, kind),
+        "parent": incident.family.parent.records.get(destination, ("", ""))[0] if incident.family.parent else "",
+        "resolved_at": (incident.resolved_at or now) if resolved else None,
+        "close_notes": _recovery(incident, pen, links, now) if resolved else "",
+        **by_people(incident),
+    }
 
 
 # --- title ---
@@ -182,7 +228,7 @@ def _details(scene: Scene, pen: Pen) -> dict[str, object]:
     """The same facts in structure, in screen words, for vendors that show them."""
     enrichment, incident = scene.enrichment, scene.incident
     details: dict[str, object] = {
-        "affected": [_member(member.alert.subject, scene, pen) for member in scene.members[:MAX_MEMBERS]],
+        "affected": _affected(scene, pen),
         "alerts": len(scene.members),
         "category": enrichment.category,
         "environment": pen.said(incident.environment, 60),
@@ -202,8 +248,16 @@ def _details(scene: Scene, pen: Pen) -> dict[str, object]:
     return {name: value for name, value in details.items() if value not in ("", [])}
 
 
-def _member(subject: Subject, scene: Scene, pen: Pen) -> dict[str, object]:
-    alerts = [m.alert for m in scene.of([subject])]
+def _affected(scene: Scene, pen: Pen) -> list[dict[str, object]]:
+    """What the first MAX_MEMBERS alerts are of, an item each."""
+    alerts: dict[Subject, list[Alert]] = {member.alert.subject: [] for member in scene.members[:MAX_MEMBERS]}
+    for member in scene.members:
+        if member.alert.subject in alerts:
+            alerts[member.alert.subject].append(member.alert)
+    return [_item(subject, of_it, pen) for subject, of_it in alerts.items()]
+
+
+def _item(subject: Subject, alerts: Sequence[Alert], pen: Pen) -> dict[str, object]:
     worst = min(alerts, key=lambda alert: (alert.severity.rank, alert.fingerprint))
     return {
         "item": pen.said(subject),
@@ -232,7 +286,9 @@ def _cause(suspect: Suspect, pen: Pen) -> dict[str, object]:
 
 
 def _recovery(incident: Incident, pen: Pen, links: Mapping[str, str], now: datetime) -> str:
-    """`Recovered 11:14 after 1 h 32 m, 4 alerts clear. Confirm the cause: <link>`."""
+    """`Recovered 11:14 after 1 h 32 m, 4 alerts clear. Confirm the cause: <link>`; or who ended it above its alerts."""
+    if by_hand := ending_words(incident):
+        return pen.said(by_hand, 500)
     at = max((m.ends_at for m in incident.members if m.ends_at), default=incident.resolved_at or now)
     begin = incident.attribution.onset_at if incident.attribution else min(m.starts_at for m in incident.members)
     clear = f"{counted(len(incident.members), 'alert')} clear"
@@ -268,7 +324,12 @@ def note(
         return None
     team = _team(incident, catalog)
     pen = Pen(redactor, zone or (team.timezone if team else "UTC"), now)
-    moved = [*_membership(told, incident, pen), *_likely_cause(told, incident, pen), *_severity(told, incident)]
+    moved = [
+        *_kin(told, incident, pen),
+        *_membership(told, incident, pen),
+        *_likely_cause(told, incident, pen),
+        *_severity(told, incident),
+    ]
     lines = [_state(told, incident, pen, links or {}, now), " ".join(moved)]
     return "\n".join(line for line in lines if line) or None
 
@@ -278,6 +339,8 @@ def _state(told: Told, incident: Incident, pen: Pen, links: Mapping[str, str], n
         return "" if told.state == incident.state else _recovery(incident, pen, links, now)
     if told.state == incident.state and incident.reopened <= told.reopened:
         return ""
+    if by_hand := reopening_words(incident):
+        return pen.said(by_hand)
     begin = max(m.starts_at for m in incident.firing or incident.members)
     return f"Back since {pen.clock(begin)}: {counted(len(incident.firing), 'alert')} again."
 
@@ -287,6 +350,24 @@ def _membership(told: Told, incident: Incident, pen: Pen) -> list[str]:
     left = sorted(set(told.subjects) - set(incident.subjects))
     parts = [f"{sign}{text}" for sign, found in (("+", joined), ("−", left)) for text in _by_kind(found, pen)]
     return [f"{listed(parts)}."] if parts else []
+
+
+def _kin(told: Told, incident: Incident, pen: Pen) -> list[str]:
+    """Incidents of the same cause that were joined, or parted again."""
+    parent, children = incident.family.parent, incident.family.children
+    said = []
+    if parent is not None and parent.display != told.parent:
+        numbers = "".join(f", {number}" for _, number in parent.records.values() if number not in ("", parent.display))
+        said.append(f"Has the same cause as {parent.display}{pen.said(numbers, 80)}, which tells on.")
+    elif parent is None and told.parent and incident.state is IncidentState.OPEN:
+        said.append(f"Has another cause than {told.parent} after all.")
+    said += [
+        f"+ {c.display} of the same cause: {pen.said(c.title, 90)}." for c in children if c.display not in told.children
+    ]
+    gone = sorted(set(told.children) - {child.display for child in children})
+    return said + (
+        [f"No longer part of it: {', '.join(gone)}."] if gone and incident.state is IncidentState.OPEN else []
+    )
 
 
 def _by_kind(subjects: Sequence[Subject], pen: Pen) -> list[str]:

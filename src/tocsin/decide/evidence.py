@@ -9,7 +9,7 @@ from datetime import timedelta
 from tocsin.decide.lags import middle_half
 from tocsin.decide.pattern import Pattern
 from tocsin.domain.change import Change, ChangeKind, ChangeOutcome
-from tocsin.domain.incident import Band, Suspect
+from tocsin.domain.incident import Attribution, Band, Suspect
 from tocsin.domain.subject import Subject
 
 LIKELY, WORTH_A_LOOK = 0.8, 0.3
@@ -59,6 +59,31 @@ def suspect(scored: Scored, pattern: Pattern) -> Suspect:
         members=tuple(c.id for c in scored.members if c.id != change.id),
         terms=scored.terms,
     )
+
+
+def evidence_text(attribution: Attribution, display: str) -> str:
+    """The whole score as a file for those who doubt it: every likely cause with what speaks for and against it, the
+    terms of its score, and the chance that no known change explains the outage."""
+    lines = [
+        f"{display}: what may have caused it",
+        f"Trouble began {attribution.onset_at:%Y-%m-%d %H:%M:%SZ}, scored {attribution.scored_at:%Y-%m-%d %H:%M:%SZ}"
+        f" by {attribution.scorer}; {attribution.candidates} changes were compared.",
+        f"No known change explains it: {attribution.no_change:.1%}. Changes not shown here: {attribution.other:.1%}.",
+    ]
+    for place, found in enumerate(attribution.suspects, start=1):
+        change = found.change
+        what = f"{change.kind} {change.subject} {change.version}".rstrip()
+        lines += [
+            "",
+            f"{place}. {found.probability:.1%} ({found.band})  {what}",
+            f"   {change.id}, {change.occurred_at:%Y-%m-%d %H:%M:%SZ}, by {change.author or 'somebody unknown'}",
+            *(f"   {words}" for words in (change.summary, change.url, change.ticket) if words),
+            *([f"   path: {' > '.join(found.path)}"] if found.path else []),
+            *(f"   for: {words}" for words in found.because),
+            *(f"   against: {words}" for words in found.against),
+            "   score: " + ", ".join(f"{name} {value:+.2f}" for name, value in found.terms.items()),
+        ]
+    return "\n".join([*lines, "", f"Inputs {attribution.digest}: the same inputs give the same score."])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,19 +7,21 @@ messages end in the same incidents however they were batched.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from heapq import heapify, heappop, heappush
 from uuid import UUID
 
+from tocsin.decide.acts import Deed
 from tocsin.decide.deduplicate import due_at, expire, merge
 from tocsin.decide.group import Groups, seen_of
+from tocsin.decide.people import People, no_people
 from tocsin.domain.alert import Alert, AlertState, Status, Transition
 from tocsin.domain.audit import AuditEntry
 from tocsin.domain.catalog import Catalog
-from tocsin.domain.incident import IncidentState
-from tocsin.domain.message import RecordAction, RecordUpdate
+from tocsin.domain.incident import Course, IncidentState
+from tocsin.domain.message import RecordUpdate
 from tocsin.domain.policy import Policy
 
 GROUPS_SINCE = timedelta(hours=8)
@@ -27,21 +29,6 @@ GROUPS_SINCE = timedelta(hours=8)
 
 QUIET = frozenset({Transition.REPEAT, Transition.STALE, Transition.TOMBSTONE, Transition.COVERED})
 """Transitions that move no incident."""
-
-TOUCHING = frozenset({RecordAction.ACKNOWLEDGED, RecordAction.REASSIGNED})
-"""What a person does to a record that makes its owner theirs to choose."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """What folding needs of an incident."""
-
-    id: UUID
-    state: IncidentState
-    opened_at: datetime
-    last_alert_at: datetime
-    resolved_at: datetime | None = None
-    reopened: int = 0
 
 
 @dataclass(kw_only=True)
@@ -54,12 +41,12 @@ class Fold:
     catalog: Catalog
     policy: Policy
     states: dict[str, AlertState]
-    incidents: dict[UUID, Known]
+    incidents: dict[UUID, Course]
     groups: Groups
+    people: People = field(default_factory=no_people)
+    """What people did to the incidents' records."""
     firing: dict[UUID, int] = field(default_factory=dict)
     """How many members of each known incident fire: at none it is over, and takes no other alert."""
-    record_owner: Mapping[str, UUID] = field(default_factory=dict)
-    """Vendors' record ids and our record keys → incident."""
     moved: set[str] = field(default_factory=set)
     """Fingerprints whose state must be written."""
     ended: list[AlertState] = field(default_factory=list)
@@ -75,7 +62,11 @@ class Fold:
     @property
     def pressing(self) -> set[UUID]:
         """Incidents that more than grew: an alert ended, or a person acted."""
-        return self.human_touched | {state.incident_id for state in self.ended if state.incident_id is not None}
+        return (
+            self.human_touched
+            | self.people.ledger.moved
+            | {state.incident_id for state in self.ended if state.incident_id is not None}
+        )
 
     def __post_init__(self) -> None:
         self.timers = [(at, state.fingerprint) for state in self.states.values() if (at := due_at(state)) is not None]
@@ -137,6 +128,7 @@ class Fold:
         if incident is not None and self.firing[incident_id] <= 0:
             self.incidents[incident_id] = replace(incident, state=IncidentState.RESOLVED, resolved_at=at)
             self.groups.close(incident_id)
+            self.people.fell_silent(incident_id)
 
     def _end(self, state: AlertState) -> None:
         self.ended.append(state)
@@ -161,9 +153,10 @@ class Fold:
         self.incidents[incident.id] = replace(incident, last_alert_at=max(incident.last_alert_at, at))
         self.groups.add(incident.id, seen)
         self.joined.add(incident.id)
+        self.people.fires_anew(incident.id, reopened=reason == "reopened")
         return incident.id, reason, why
 
-    def _former(self, known: AlertState | None, at: datetime) -> Known | None:
+    def _former(self, known: AlertState | None, at: datetime) -> Course | None:
         """The incident of the alert's last episode, while it is open or was resolved a short time ago."""
         if known is None or known.incident_id is None:
             return None
@@ -175,8 +168,8 @@ class Fold:
         resolved_at = former.resolved_at or former.last_alert_at
         return former if at - resolved_at <= self.policy.reopen_within else None
 
-    def _open(self, message_id: UUID, seq: int, at: datetime) -> Known:
-        incident = Known(
+    def _open(self, message_id: UUID, seq: int, at: datetime) -> Course:
+        incident = Course(
             id=incident_id_of(self.installation_id, self.environment, message_id, seq, at),
             state=IncidentState.OPEN,
             opened_at=at,
@@ -187,26 +180,38 @@ class Fold:
         return incident
 
     def _take_update(self, update: RecordUpdate, message_id: UUID, at: datetime) -> None:
-        incident_id = self.record_owner.get(update.record_key) or self.record_owner.get(update.external_id)
-        ours = update.actor_kind == "integration"
-        reason = "own_write" if ours else "taken" if incident_id else "unknown_record"
-        if incident_id is not None and not ours:
-            self.touched.add(incident_id)
-            if update.action in TOUCHING:
-                self.human_touched.add(incident_id)
-        self.audit.append(
-            AuditEntry(
-                at=at,
-                action=f"record.{update.action}",
-                reason=reason,
-                environment=self.environment,
-                message_id=message_id,
-                incident_id=incident_id,
-                actor=update.actor or update.source,
-                mapping_version=self.mapping_version,
-                because={"record": update.number or update.external_id, "status": update.status},
+        for deed in self.people.take(update, at, self._state_of):
+            if deed.counts and deed.incident_id is not None:
+                self._follow(deed, deed.incident_id, at)
+            self.audit.append(
+                AuditEntry(
+                    at=at,
+                    action=f"record.{deed.action}",
+                    reason=deed.reason,
+                    environment=self.environment,
+                    message_id=message_id,
+                    incident_id=deed.incident_id,
+                    actor=update.actor or update.source,
+                    mapping_version=self.mapping_version,
+                    because={"record": update.number or update.external_id, "status": update.status},
+                )
             )
-        )
+
+    def _follow(self, deed: Deed, incident_id: UUID, at: datetime) -> None:
+        """A person's act moves the incident: it is over, or open again, whatever its alerts say."""
+        self.touched.add(incident_id)
+        if deed.touches:
+            self.human_touched.add(incident_id)
+        known = self.incidents.get(incident_id)
+        if deed.closes and known is not None:
+            self.incidents[incident_id] = replace(known, state=IncidentState.RESOLVED, resolved_at=at)
+            self.groups.close(incident_id)
+        elif deed.opens and known is not None:
+            self.incidents[incident_id] = replace(known, state=IncidentState.OPEN, resolved_at=None)
+
+    def _state_of(self, incident_id: UUID) -> IncidentState | None:
+        known = self.incidents.get(incident_id)
+        return known.state if known else None
 
     def _note(
         self, action: str, reason: str, state: AlertState, *, at: datetime, message_id: UUID | None, why: str = ""

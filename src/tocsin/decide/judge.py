@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import UUID
 
+from tocsin.decide.compose import headline
 from tocsin.decide.enrich import enrich
 from tocsin.decide.fold import all_ended
+from tocsin.decide.hands import held, owned
+from tocsin.decide.merging import asked_again, family_of
 from tocsin.decide.plan import Desk, Planned, plan
 from tocsin.decide.route import route
 from tocsin.decide.suppress import gate
 from tocsin.domain.audit import AuditEntry
 from tocsin.domain.change import Change
+from tocsin.domain.family import Kin
 from tocsin.domain.incident import Attribution, GateState, Incident, IncidentState, Similar
 from tocsin.domain.policy import Policy
 from tocsin.domain.record import Record
@@ -26,8 +31,13 @@ class Judged:
     """The decided incident, what to record, and when to ask again without any new message."""
 
     incident: Incident
+    title: str
     planned: Planned
     again_at: datetime | None
+    asked_again: frozenset[UUID] = frozenset()
+    """Incidents of the same cause that must be decided again because of this one."""
+    joined_or_parted: bool = False
+    """It has become another incident's child, or is none any more."""
 
 
 def judge(
@@ -38,22 +48,32 @@ def judge(
     *,
     changes: Sequence[Change],
     similar: Sequence[Similar],
+    near: Sequence[Kin],
     now: datetime,
 ) -> Judged:
-    """Gate, enrich, route and plan."""
-    incident = opened_or_resolved(incident)
+    """Gate, enrich, route and plan. `near` are open incidents that may have the same cause."""
+    known = incident
+    incident = family_of(held(opened_or_resolved(incident)), near)
     incident = replace(incident, gate=gate(incident, policy, desk.catalog, now=now))
     found = enrich(incident, desk.catalog, policy, changes=changes, similar=similar, now=now)
     incident = replace(incident, enrichment=replace(found, runbook=_address(found.runbook, desk.public_url)))
     before = incident.routing
-    routing = route(incident, desk.catalog, policy, now=now)
+    routing = owned(incident, route(incident, desk.catalog, policy, now=now), desk.catalog)
     moved = before is not None and before.ownership.team != routing.ownership.team and bool(kept)
     incident = replace(incident, routing=routing, reassigned=incident.reassigned or moved)
     planned = plan(incident, kept, desk, now=now)
     waits = [planned.again_at]
     if incident.gate and incident.gate.state is not GateState.ACTIVE and incident.state is IncidentState.OPEN:
         waits.append(incident.gate.until)
-    return Judged(incident=incident, planned=planned, again_at=min((w for w in waits if w), default=None))
+    texts = [p.wanted.title for p in planned.plans] + [record.wanted.title for record in kept[-1:]]
+    return Judged(
+        incident=incident,
+        title=texts[0] if texts else headline(incident, catalog=desk.catalog, redactor=desk.redactor),
+        planned=planned,
+        again_at=min((w for w in waits if w), default=None),
+        asked_again=frozenset(asked_again(known, incident, near)),
+        joined_or_parted=known.parent_id != incident.parent_id,
+    )
 
 
 def _address(runbook: str, public_url: str) -> str:
@@ -96,6 +116,7 @@ def verdict(judged: Judged, *, version: int, now: datetime) -> AuditEntry:
             "owner": incident.routing.ownership.why,
             "likely_cause": first.change.id if first else None,
             "probability": round(first.probability, 3) if first else None,
+            "part_of": incident.family.parent.display if incident.family.parent else None,
             "records": [f"{p.destination}/{p.generation}" for p in judged.planned.plans],
         },
     )

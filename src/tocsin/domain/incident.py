@@ -11,6 +11,8 @@ from uuid import UUID
 from tocsin.domain.alert import AlertState, Sample, Severity, Symptom
 from tocsin.domain.catalog import Entry, Ownership
 from tocsin.domain.change import Change
+from tocsin.domain.family import ALONE, Family
+from tocsin.domain.people import NOBODY, Hands
 from tocsin.domain.policy import Want
 from tocsin.domain.subject import Subject
 
@@ -144,6 +146,10 @@ class Enrichment:
     advice: tuple[Advice, ...] = ()
 
 
+NOT_AMONG_THEM = "none"
+"""The confirmed change when a person says that no shown change was the cause."""
+
+
 class GateState(StrEnum):
     ACTIVE = "active"
     MUTED = "muted"
@@ -176,6 +182,18 @@ class Memory:
     names: tuple[tuple[Subject, str], ...]
     texts: tuple[tuple[str, ...], ...]
     """The words of its first alerts' names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """When an incident began, grew and ended: what folding signals into it needs to know."""
+
+    id: UUID
+    state: IncidentState
+    opened_at: datetime
+    last_alert_at: datetime
+    resolved_at: datetime | None = None
+    reopened: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +231,10 @@ class Incident:
     """Somebody acknowledged it or assigned it by hand: owners do not change by themselves any more."""
     confirmed_change: str = ""
     """Id of the change that a person confirmed as the cause."""
+    hands: Hands = NOBODY
+    """What people did about it at the service desks."""
+    family: Family = ALONE
+    """Open incidents of the same cause."""
 
     @property
     def display(self) -> str:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from tocsin.domain.alert import Alert, Resolves
 from tocsin.domain.change import Change
+from tocsin.domain.people import Stands
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,14 @@ class RecordUpdate:
     occurred_at: datetime
     received_at: datetime
     event_id: str = ""
+    """Stable over redeliveries, and the same whether it was posted to us or polled."""
+    revision: int = 0
+    """The vendor's count of changes to the record, where it has one."""
+    snapshot: bool = False
+    """A look at how the record stands (polled), not at what was done: what differs from the last look was done."""
     status: str = ""
+    """In the vendor's words."""
+    stands: Stands = ""
     assignee: str = ""
     group: str = ""
     priority: str = ""
@@ -82,6 +90,8 @@ class RecordUpdate:
     caused_by: str = ""
     close_code: str = ""
     summary: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
+    """Of a snapshot: the vendor's raw field values, comparable with `Confirmation.sent`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

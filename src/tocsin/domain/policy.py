@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Literal
 
 from tocsin.domain.alert import Cohort, Severity, Symptom
 from tocsin.domain.catalog import Criticality, Risk
@@ -120,6 +121,34 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Inbound:
+    """What follows when a person acts on a record of ours. `mirror` and `follow` carry it over to the incident and its
+    other records, `note` only tells those, `ignore` keeps it in the audit trail alone."""
+
+    acknowledge: Literal["mirror", "note", "ignore"] = "mirror"
+    resolve: Literal["incident", "record", "note"] = "incident"
+    """`incident`: it is over for people, until an alert fires anew; `record`: this record only; `note`: and told."""
+    reopen: Literal["mirror", "note", "ignore"] = "mirror"
+    reassign: Literal["follow", "note", "ignore"] = "follow"
+    priority: Literal["follow", "note", "ignore"] = "follow"
+    cause: Literal["learn", "ignore"] = "learn"
+    """A person's caused_by confirms the change of that number, and so teaches."""
+    close_codes: Mapping[str, Literal["likely_cause", "no_change"]] = field(default_factory=dict)
+    """The vendor's close code or resolution → what it confirms of the cause."""
+    comments: Literal["mirror", "ignore"] = "ignore"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedRecord:
+    """What follows when an incident fires again whose record was resolved or closed."""
+
+    reopen_within: timedelta | None = None
+    """So long after its end a resolved record is opened again, where the vendor can; None: as long as the incident."""
+    then: Literal["new_generation", "comment_only"] = "new_generation"
+    """After that, and where it cannot be opened: a new linked record, or only a note on the old one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """Everything that deciding asks of the operators' rules."""
 
@@ -141,7 +170,21 @@ class Policy:
     redaction: Redaction = Redaction()
     retention: Retention = Retention()
     reopen_within: timedelta = timedelta(hours=24)
-    """A re-fired incident reopens its record within this time; later it starts the next generation."""
+    """An alert that fires again within this time belongs to its incident of before; later it opens a new one."""
+    inbound: Mapping[str, Inbound] = field(default_factory=dict)
+    """By destination, connector kind or `defaults`; see `inbound_of`."""
+    closed_records: Mapping[str, ClosedRecord] = field(default_factory=dict)
+    """By destination, connector kind or `defaults`; see `closed_of`."""
+
+    def inbound_of(self, destination: str, kind: str) -> Inbound:
+        """What the destination's people may do: its own entry, its kind's, the defaults; the first that is there."""
+        given = self.inbound
+        return given.get(destination) or given.get(kind) or given.get("defaults") or Inbound()
+
+    def closed_of(self, destination: str, kind: str) -> ClosedRecord:
+        """What becomes of the destination's ended records: its own entry, its kind's, the defaults."""
+        given = self.closed_records
+        return given.get(destination) or given.get(kind) or given.get("defaults") or ClosedRecord()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,4 +199,6 @@ class Destination:
     mode: Mode = Mode.LIVE
     options: Mapping[str, object] = field(default_factory=dict)
     max_new_per_hour: int = 60
+    poll_every: timedelta = timedelta(minutes=2)
+    """How often it is asked what people did there; zero: never."""
     origin: str = ""

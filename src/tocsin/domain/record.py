@@ -72,6 +72,23 @@ class Wanted:
     """Structured extras for vendors that show them (PagerDuty custom_details)."""
     previous: str = ""
     """Number or key of the previous generation's record, to be linked."""
+    parent: str = ""
+    """The vendor's id of the record that this one is a child of (a storm's parent, an absorbing incident)."""
+    caused_by: str = ""
+    """Number of the change record (CHG…) that a person confirmed as the cause; never a mere suspect."""
+    acknowledged_by: str = ""
+    """A person took the incident on, perhaps in another record: this one is to stand as acknowledged or in progress."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A file for the record, sent once: the evidence in full, a picture. `id` is stable."""
+
+    id: UUID
+    name: str
+    """File name with its extension, unique within the record."""
+    media_type: str
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +110,12 @@ class Confirmation:
     observed: Mapping[str, object] = field(default_factory=dict)
     notes: tuple[UUID, ...] = ()
     """Notes proven to have arrived."""
+    attachments: tuple[UUID, ...] = ()
+    """Attachments proven to have arrived."""
     dropped_fields: tuple[str, ...] = ()
+    """Fields that the vendor took silently and did not keep."""
+    warnings: tuple[str, ...] = ()
+    """What an operator should mend, in a sentence each: a group's name that two groups bear …"""
     human_touched: bool = False
 
 
@@ -106,10 +128,13 @@ class Outcome:
     detail: str = ""
     """The vendor's own words, redacted, at most 500 characters."""
     after: timedelta | None = None
-    """Not before this has passed (Retry-After)."""
+    """Not before this has passed (Retry-After). With `done`: one more attempt then, though nothing else is wanted."""
     confirmation: Confirmation | None = None
     calls: int = 0
     """HTTP calls made."""
+    alone: bool = False
+    """A `retry` or `ambiguous` that concerns this record only (Jira's per-issue limit, the limit of one PagerDuty key),
+    so that the destination's other records need not wait and its circuit counts no failure."""
 
     @property
     def settled(self) -> bool:
@@ -123,6 +148,8 @@ class Task:
     wanted: Wanted
     notes: tuple[Note, ...] = ()
     """Not yet confirmed, oldest first."""
+    attachments: tuple[Attachment, ...] = ()
+    """Not yet confirmed, oldest first; sent after everything else, and never a reason for the record to fail."""
     sent_wanted: Wanted | None = None
     """The wanted state that was last confirmed; None before the first."""
     sent: Mapping[str, object] = field(default_factory=dict)
@@ -132,6 +159,9 @@ class Task:
     url: str = ""
     ambiguous_since: datetime | None = None
     """An earlier try may have succeeded: look before creating."""
+    tried: tuple[Wanted, ...] = ()
+    """Wanted states of earlier attempts since the last confirmed one, oldest first: the vendor may show any of them,
+    and what it shows of them was written by us and by nobody else. Texts that go out once are those of `wanted`."""
     attempts: int = 0
     now: datetime
     when_human_touched: Literal["note_only", "resolve_unless_state_changed"] = "resolve_unless_state_changed"
@@ -153,6 +183,10 @@ class Told:
     probability: float = 0.0
     band: str = ""
     reopened: int = 0
+    parent: str = ""
+    """TOC-n of the incident that this one was joined to."""
+    children: tuple[str, ...] = ()
+    """TOC-n of those that were joined to this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +201,8 @@ class Record:
     generation: int
     mode: str
     state: str
-    """pending · settled · closed (a person or the vendor closed it for good) · dead (needs a person) · shadow."""
+    """pending · settled · closed (a person or the vendor closed it for good) · vanished (deleted at the vendor) ·
+    dead (needs a person) · shadow."""
     wanted: Wanted
     wanted_version: int = 1
     sent_version: int = 0
@@ -180,10 +215,26 @@ class Record:
     attempts: int = 0
     failures: int = 0
     ambiguous_since: datetime | None = None
+    tried: tuple[Wanted, ...] = ()
+    """Wanted states that were sent, or may have been, since the last confirmed one."""
     lease_token: UUID | None = None
     notes: tuple[Note, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What an operator should mend, as the vendor's last answer let us see."""
     told: Told | None = None
     created_at: datetime | None = None
+
+    @property
+    def called_off(self) -> bool:
+        """It was over, or somebody else's to tell, before it went out: nothing of it stands at the vendor."""
+        return not self.external_id and self.sent_wanted is not None and self.sent_wanted.status == "resolved"
+
+    @property
+    def never_went_out(self) -> bool:
+        """For its courier: nothing of it can stand at the vendor."""
+        first = not self.external_id and self.ambiguous_since is None and self.attempts <= 1
+        return first or self.called_off
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,3 +256,5 @@ class Plan:
     """What the record's readers know once this plan is carried out."""
     hold_s: float = 0.0
     """A new record waits this long for attribution."""
+    attachments: tuple[Attachment, ...] = ()
+    """Files for the record; one whose id is known is written anew until it was sent."""

@@ -47,6 +47,10 @@ class Running:
         """Every record, as `GET /__state` answers."""
         return self.front.state()
 
+    def person(self, body: Mapping[str, object]) -> Json:
+        """A person edits a record, as `POST /__person` does; answers the record."""
+        return self.front.person(body)
+
     def reset(self) -> None:
         """Back to the first seed; faults and calls are forgotten."""
         self.front.reset()
@@ -70,6 +74,12 @@ class _Quiet(WSGIRequestHandler):
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         logger.debug("%s %s", self.requestline, code)
+
+    def send_response(self, code: int, message: str | None = None) -> None:
+        """Without a Server header of this server's own: the vendor names itself."""
+        self.log_request(code)
+        self.send_response_only(code, message)
+        self.send_header("Date", self.date_time_string())
 
 
 def create(

@@ -7,7 +7,8 @@ A plan is what `POST /__faults` takes:
      "times": 1,                                         how many calls it strikes; 0 = until deleted
      "skip": 0,                                          matching calls that pass first
      "after_s": 1.0,                                     slow: seconds; rate_limit: Retry-After; index_lag: seconds
-     "status": 503, "fields": ["priority"], "rule": "Validate CI"}
+     "status": 503, "fields": ["priority"], "rule": "Validate CI",
+     "edit": {"record": "INC0010001", "do": "assign"}}  person_edits: a body of POST /__person
 """
 
 from __future__ import annotations
@@ -46,6 +47,10 @@ class FaultKind(StrEnum):
     """A rule of the customer (`rule`) refuses the write."""
     INDEX_LAG = "index_lag"
     """Searches do not see what is younger than `after_s`."""
+    PERSON_EDITS = "person_edits"
+    """Somebody edits a record (`edit`, a body of `/__person`) right before the call is carried out."""
+    LATE = "late"
+    """Answered at once, carried out `after_s` later (PagerDuty's events)."""
 
 
 BEFORE_THE_WORK = frozenset(
@@ -73,6 +78,7 @@ class Plan:
     status: int = 503
     fields: tuple[str, ...] = ()
     rule: str = "Tocsin test rule"
+    edit: Mapping[str, object] = field(default_factory=dict)
 
     def strikes(self, method: str, path: str) -> bool:
         """Whether this plan takes this call; counts it down when it does."""
@@ -122,7 +128,7 @@ class Plans:
 
 def plan_of(body: Mapping[str, object], *, plan_id: int) -> Plan:
     """A plan from its JSON form; BadPayload names the field."""
-    known = {"match", "fault", "times", "skip", "after_s", "status", "fields", "rule"}
+    known = {"match", "fault", "times", "skip", "after_s", "status", "fields", "rule", "edit"}
     if unknown := sorted(set(body) - known):
         raise BadPayload(f"unknown; known are {sorted(known)}", path=unknown[0])
     match = body.get("match") or {}
@@ -141,6 +147,7 @@ def plan_of(body: Mapping[str, object], *, plan_id: int) -> Plan:
             status=int(str(body.get("status", 503))),
             fields=tuple(map(str, _list(body.get("fields", [])))),
             rule=str(body.get("rule", "Tocsin test rule")),
+            edit=_mapping(body.get("edit", {})),
         )
     except (ValueError, re.error) as wrong:
         raise BadPayload(str(wrong), path="fault") from wrong
@@ -159,6 +166,12 @@ def without(raw: bytes, fields: tuple[str, ...]) -> bytes:
         if isinstance(kept.get(outer), dict):
             kept[outer] = {key: value for key, value in kept[outer].items() if key not in fields}
     return orjson.dumps(kept)
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise BadPayload("must be an object, a body of POST /__person", path="edit")
+    return value
 
 
 def _list(value: object) -> list[object]:

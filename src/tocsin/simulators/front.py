@@ -1,7 +1,7 @@
 """The door of every simulator: faults strike here, calls are logged here, and `/__…` steers it.
 
     POST   /__faults   plan a fault (faults.py)         GET /__faults   what is still planned
-    DELETE /__faults   forget all plans
+    DELETE /__faults   forget all plans                 POST /__person  a person edits a record (servicenow)
     GET    /__calls    {"count": n, "calls": [...]}, filters ?method=POST&path=<regex>
     GET    /__state    all records as JSON
     POST   /__seed     add records, in the form of --seed; answers their ids
@@ -19,7 +19,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import orjson
 from werkzeug.wrappers import Request, Response
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 INDEX_LAG = "tocsin.index_lag_s"
 """Key of the WSGI environment under which a planned index lag reaches the simulator."""
+
+
+LATE = "tocsin.late_s"
+"""The same for work that is carried out later than it is answered."""
 
 
 class Simulator(Protocol):
@@ -55,6 +59,14 @@ class Simulator(Protocol):
 
     def refusal(self, plan: Plan, path: str) -> Response:
         """The answer of this vendor to a call that `plan` struck."""
+
+
+@runtime_checkable
+class Peopled(Protocol):
+    """A simulator in which somebody else works on the records, too."""
+
+    def person(self, body: Mapping[str, object]) -> Json:
+        """Does what a person does and answers the record; BadPayload when it cannot be done."""
 
 
 class Dropped(ConnectionAbortedError):
@@ -108,10 +120,14 @@ class Front:
             return self.simulator.refusal(plan, path)
         if plan.kind is FaultKind.SLOW_COMMIT:
             self.stopping.wait(plan.after_s)
+        if plan.kind is FaultKind.PERSON_EDITS:
+            self.person(plan.edit)
         if plan.kind is FaultKind.SILENT_FIELD_DROP:
             raw = without(raw, plan.fields)
         if plan.kind is FaultKind.INDEX_LAG:
             environ[INDEX_LAG] = plan.after_s
+        if plan.kind is FaultKind.LATE:
+            environ[LATE] = plan.after_s
         answer = self._work(environ, raw)
         if plan.kind is FaultKind.COMMIT_THEN_DROP:
             raise _hung_up(environ)
@@ -149,6 +165,8 @@ class Front:
             return reply(self.simulator.state())
         if asked == "POST /__seed":
             return reply(self.simulator.seed(_object(raw)), 201)
+        if asked == "POST /__person":
+            return reply(self.person(_object(raw)))
         if asked == "POST /__reset":
             self.reset()
             return reply(None, 204)
@@ -168,6 +186,13 @@ class Front:
         """Adds records; answers their ids. BadPayload when they do not fit."""
         with self._lock:
             return self.simulator.seed(records)
+
+    def person(self, body: Mapping[str, object]) -> Json:
+        """A person's edit; answers the record. BadPayload when it cannot be done, or nobody works in this simulator."""
+        if not isinstance(self.simulator, Peopled):
+            raise BadPayload("nobody works in this simulator", path="record")
+        with self._lock:
+            return self.simulator.person(body)
 
     def state(self) -> Json:
         """Every record."""

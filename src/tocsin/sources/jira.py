@@ -7,13 +7,14 @@ https://developer.atlassian.com/cloud/jira/platform/webhooks/
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from tocsin.domain.alert import Resolves
 from tocsin.domain.message import Hook, Message, Normalized, RecordAction, RecordUpdate, Source
+from tocsin.domain.people import Stands
 from tocsin.sources._identity import environment_of
 from tocsin.sources._json import parsed_object, shaped, text
 from tocsin.sources._shape import Name
@@ -27,6 +28,14 @@ _OUR_LABEL = re.compile(r"[a-z]+-([0-9a-f]{32})")
 """The label that the connector writes: a word and the record's key."""
 _CAUSE = "root cause"
 """Name of the field that says what caused it, unless the hook's default `cause_field` names another."""
+
+
+STANDS: Mapping[RecordAction, Stands] = {
+    RecordAction.CREATED: "open",
+    RecordAction.ACKNOWLEDGED: "acknowledged",
+    RecordAction.RESOLVED: "resolved",
+    RecordAction.REOPENED: "open",
+}
 
 
 class _User(BaseModel):
@@ -74,10 +83,16 @@ class _Item(BaseModel):
 
 
 class _Changelog(BaseModel):
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    id: str = ""
     items: list[_Item] = []
 
 
 class _Comment(BaseModel):
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    id: str = ""
     author: _User | None = None
     body: Any = None
 
@@ -150,7 +165,6 @@ def _update(event: _Event, action: RecordAction, message: Message, hook: Hook) -
     actor = event.user or (event.comment.author if event.comment else None) or _User()
     items = {item.field.lower(): item for item in event.changelog.items} if event.changelog else {}
     cause = items.get(_cause_field(hook))
-    delivery = _delivery(message) or f"{event.issue.id}:{event.timestamp}"
     return RecordUpdate(
         source=NAME,
         hook=hook.name,
@@ -163,8 +177,9 @@ def _update(event: _Event, action: RecordAction, message: Message, hook: Hook) -
         actor_kind=_actor_kind(actor, hook),
         occurred_at=moment(event.timestamp) or message.received_at,
         received_at=message.received_at,
-        event_id=f"{delivery}:{action}",
+        event_id=_event_id(event, action, message),
         status=fields.status.name if fields.status else "",
+        stands=STANDS.get(action, ""),
         assignee=fields.assignee.display_name or fields.assignee.name if fields.assignee else "",
         priority=fields.priority.name if fields.priority else "",
         comment=text(event.comment.body, MAX_COMMENT) if event.comment and action is RecordAction.COMMENTED else "",
@@ -172,6 +187,15 @@ def _update(event: _Event, action: RecordAction, message: Message, hook: Hook) -
         close_code=fields.resolution.name if fields.resolution else "",
         summary=f"{event.issue.key} {action.replace('_', ' ')}: {(fields.summary or '')[:200]}",
     )
+
+
+def _event_id(event: _Event, action: RecordAction, message: Message) -> str:
+    """The same for an act, whether it was posted here or polled: by the changelog's or the comment's id."""
+    if action is RecordAction.COMMENTED and event.comment and event.comment.id:
+        return f"comment:{event.comment.id}"
+    if event.changelog and event.changelog.id:
+        return f"changelog:{event.changelog.id}:{action}"
+    return f"{_delivery(message) or f'{event.issue.id}:{event.timestamp}'}:{action}"
 
 
 def _actor_kind(actor: _User, hook: Hook) -> str:

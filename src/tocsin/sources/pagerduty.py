@@ -7,6 +7,7 @@ https://developer.pagerduty.com/docs/webhooks-overview
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -14,6 +15,7 @@ from pydantic import BaseModel
 from tocsin.domain.alert import Resolves
 from tocsin.domain.errors import BadPayload
 from tocsin.domain.message import Hook, Message, Normalized, RecordAction, RecordUpdate, Source
+from tocsin.domain.people import Stands
 from tocsin.sources._identity import environment_of
 from tocsin.sources._json import parsed_object, shaped, text
 from tocsin.sources._times import moment
@@ -37,6 +39,13 @@ ACTIONS = {
     "incident.custom_field_values.updated": RecordAction.UPDATED,
 }
 """Event types that tell us something of a record; PagerDuty adds new ones, which are ignored by name."""
+STANDS: Mapping[str, Stands] = {
+    "incident.triggered": "open",
+    "incident.acknowledged": "acknowledged",
+    "incident.unacknowledged": "open",
+    "incident.resolved": "resolved",
+    "incident.reopened": "open",
+}
 
 
 class _Reference(BaseModel):
@@ -110,8 +119,9 @@ def _update(event: _Event, data: _Data, incident_id: str, message: Message, hook
         actor_kind=_actor_kind(event.agent, hook),
         occurred_at=moment(event.occurred_at) or message.received_at,
         received_at=message.received_at,
-        event_id=event.id,
+        event_id=_event_id(event, data, ACTIONS[event.event_type]),
         status=data.status,
+        stands=STANDS.get(event.event_type, ""),
         assignee=", ".join(name for each in data.assignees or () if (name := _named(each))),
         group=_named(data.teams[0]) if data.teams else _named(data.escalation_policy),
         priority=_named(data.priority) or data.urgency or "",
@@ -119,6 +129,14 @@ def _update(event: _Event, data: _Data, incident_id: str, message: Message, hook
         close_code=_reason(data.resolve_reason),
         summary=f"{event.event_type}: {title[:200]}" if title else event.event_type,
     )
+
+
+def _event_id(event: _Event, data: _Data, action: RecordAction) -> str:
+    """The same for an act, whether it was posted here or polled: a note by its id, the rest by second."""
+    at = moment(event.occurred_at)
+    if event.event_type == "incident.annotated" and data.id:
+        return f"note:{data.id}"
+    return f"{action}:{at:%Y-%m-%dT%H:%M:%SZ}" if at else event.id
 
 
 def _named(reference: _Reference | None) -> str:

@@ -6,13 +6,16 @@ ServiceNow has no webhooks of its own; the rule under `setup` is ours, and so is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 from pydantic import BaseModel, ConfigDict
 
 from tocsin.domain.alert import Resolves
 from tocsin.domain.message import Hook, Message, Normalized, RecordAction, RecordUpdate, Source, Verdict
+from tocsin.domain.people import Stands
 from tocsin.sources._identity import environment_of
 from tocsin.sources._json import parsed_object, shaped
 from tocsin.sources._shape import Name, Text
@@ -25,6 +28,15 @@ REPLAY_WINDOW = timedelta(minutes=15)
 """The rule posts at once and never again; the rest is for clocks that differ."""
 
 MAX_NOTES = 4000
+_JOURNAL_HEAD = re.compile(r"^\d{2,4}[-/.]\d{2}[-/.]\d{2,4} [\d:]+(?: [AP]M)? - .*? \([^)\n]*\)\s*\n")
+"""`2026-11-21 10:31:07 - Ines Okafor (Work notes)`, as getJournalEntry puts it above the text."""
+STANDS: Mapping[str, Stands] = {
+    **dict.fromkeys(("1", "new"), "open"),
+    **dict.fromkeys(("2", "in progress", "3", "on hold"), "acknowledged"),
+    **dict.fromkeys(("6", "resolved"), "resolved"),
+    **dict.fromkeys(("7", "closed", "8", "canceled"), "closed"),
+}
+"""The base system's states by value and by label."""
 TABLES = frozenset({"incident", "problem", "sn_si_incident"})
 
 
@@ -84,6 +96,7 @@ def normalize(message: Message, hook: Hook) -> Normalized:
 
 def _update(event: _Event, action: RecordAction, message: Message, hook: Hook) -> RecordUpdate:
     who = event.sys_updated_by or "nobody named"
+    comment = "" if action is not event.action else _JOURNAL_HEAD.sub("", event.work_notes).strip()[:MAX_NOTES]
     return RecordUpdate(
         source=NAME,
         hook=hook.name,
@@ -96,12 +109,14 @@ def _update(event: _Event, action: RecordAction, message: Message, hook: Hook) -
         actor_kind=_actor_kind(event.sys_updated_by, hook),
         occurred_at=moment(event.sys_updated_on) or message.received_at,
         received_at=message.received_at,
-        event_id=f"{event.event_id or _revision(event)}:{action}",
+        event_id=_event_id(event, action, comment),
+        revision=int(event.sys_mod_count) if event.sys_mod_count.isdecimal() else 0,
         status=event.state,
+        stands=STANDS.get(event.state.lower(), ""),
         assignee=event.assigned_to,
         group=event.assignment_group,
         priority=event.priority,
-        comment="" if action is not event.action else event.work_notes[:MAX_NOTES],
+        comment=comment,
         caused_by=event.caused_by,
         close_code=event.close_code,
         summary=f"{event.number or event.sys_id} {action.replace('_', ' ')} by {who}",
@@ -115,8 +130,12 @@ def _actor_kind(account: str, hook: Hook) -> str:
     return "integration" if account in ("system", "guest", hook.defaults.get("own_account")) else "user"
 
 
-def _revision(event: _Event) -> str:
-    return f"{event.sys_id}:{event.sys_mod_count}"
+def _event_id(event: _Event, action: RecordAction, comment: str) -> str:
+    """The same for an act, whether it was posted here or polled; a journal entry is known by its author and text."""
+    if action is RecordAction.COMMENTED and comment:
+        said = f"{event.sys_updated_by}\n{comment}".encode()
+        return "comment:" + sha256(said).hexdigest()[:20]
+    return f"{event.event_id or f'{event.sys_id}:{event.sys_mod_count}'}:{action}"
 
 
 SETUP = """System Definition → Business Rules → New. Table Incident, When `async`, Insert and Update, condition

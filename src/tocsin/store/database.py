@@ -17,6 +17,9 @@ from sqlalchemy.exc import DBAPIError
 
 from tocsin.domain.errors import Unavailable
 
+DECIDE_LOCK = 7_201
+"""First half of the advisory lock of an environment's one writer."""
+
 MIGRATION_LOCK = 7_201_042
 """Advisory lock that lets only one process migrate at a time."""
 

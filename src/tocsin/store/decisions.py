@@ -14,18 +14,16 @@ from sqlalchemy import Connection, text
 from tocsin.domain.alert import Alert, AlertState
 from tocsin.domain.audit import AuditEntry
 from tocsin.domain.change import Change
-from tocsin.domain.incident import Incident, IncidentState, Memory, Similar
+from tocsin.domain.incident import Course, Incident, IncidentState, Memory, Similar
 from tocsin.domain.message import RecordUpdate
-from tocsin.store.database import Database, bulk, dumped, rows, run
+from tocsin.store.database import DECIDE_LOCK, Database, bulk, dumped, rows, run
 from tocsin.store.inbox import write_audit
 from tocsin.store.incidents import STATE, load_changes, load_incidents, load_similar
+from tocsin.store.intake import GRACE
 
 ALERT = TypeAdapter(Alert)
 UPDATE = TypeAdapter(RecordUpdate)
 MEMORY = TypeAdapter(Memory)
-
-DECIDE_LOCK = 7_201
-"""First half of the advisory lock of an environment's one writer."""
 
 RESCORE_S = 2
 """Alerts that join an incident which has its score are gathered this long before it is scored again."""
@@ -39,19 +37,6 @@ class Waiting:
     message_id: UUID
     seq: int
     value: Alert | RecordUpdate
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """The columns of an incident that folding needs."""
-
-    id: UUID
-    state: IncidentState
-    opened_at: datetime
-    resolved_at: datetime | None
-    last_alert_at: datetime
-    reopened: int = 0
-    number: int = 0
 
 
 class Decisions:
@@ -116,10 +101,12 @@ class Decisions:
 
     def decided_until(self, signals: Sequence[Waiting]) -> datetime:
         """How far time has come once these signals are decided: to the receipt of the oldest message that is not yet,
-        else to now. What happens by time alone must not overtake a report that was received before."""
+        else to now. What happens by time alone must not overtake a report that was received before, nor go on while
+        none could be (see intake)."""
         found = rows(
             self._connection,
-            "SELECT least(clock_timestamp(), (SELECT min(received_at) FROM inbox"
+            "SELECT least(clock_timestamp(), (SELECT intake_at + CAST(:grace AS interval) FROM installation),"
+            " (SELECT min(received_at) FROM inbox"
             "  WHERE environment IN (:environment, '*') AND (claims = 0 OR claimed_until >= clock_timestamp())),"
             " (SELECT min(received_at) FROM signals WHERE environment = :environment"
             "  AND (received_at, message_id, seq) > (:at, :message_id, :seq))) AS until",
@@ -127,6 +114,7 @@ class Decisions:
             at=signals[-1].received_at if signals else datetime.min.replace(tzinfo=UTC),
             message_id=signals[-1].message_id if signals else UUID(int=0),
             seq=signals[-1].seq if signals else -1,
+            grace=GRACE,
         )
         until = found[0].until
         assert isinstance(until, datetime)
@@ -192,23 +180,21 @@ class Decisions:
         )
         return [MEMORY.validate_json(row.memory) for row in found]
 
-    def facts(self, ids: Sequence[UUID]) -> dict[UUID, Facts]:
+    def courses(self, ids: Sequence[UUID]) -> dict[UUID, Course]:
         """State and times of these incidents."""
         found = rows(
             self._connection,
-            "SELECT id, state, opened_at, resolved_at, last_alert_at, reopened, number FROM incidents"
-            " WHERE id = ANY(:ids)",
+            "SELECT id, state, opened_at, resolved_at, last_alert_at, reopened FROM incidents WHERE id = ANY(:ids)",
             ids=list(ids),
         )
         return {
-            row.id: Facts(
+            row.id: Course(
                 id=row.id,
                 state=IncidentState(row.state),
                 opened_at=row.opened_at,
                 resolved_at=row.resolved_at,
                 last_alert_at=row.last_alert_at,
                 reopened=row.reopened,
-                number=row.number,
             )
             for row in found
         }
@@ -223,21 +209,9 @@ class Decisions:
         )
         return {row.incident_id: int(row.n) for row in found}
 
-    def by_record(self, external_ids: Sequence[str], keys: Sequence[str]) -> dict[str, UUID]:
-        """Which incidents these vendors' record ids or our record keys belong to."""
-        found = rows(
-            self._connection,
-            "SELECT external_id, wanted->>'key' AS key, incident_id FROM records WHERE environment = :environment"
-            " AND (external_id = ANY(:ids) OR number = ANY(:ids) OR wanted->>'key' = ANY(:keys))",
-            environment=self.environment,
-            ids=[i for i in external_ids if i],
-            keys=[k for k in keys if k],
-        )
-        return {name: row.incident_id for row in found for name in (row.external_id, row.key) if name}
-
-    def incidents(self, ids: Sequence[UUID]) -> dict[UUID, Incident]:
-        """These incidents with their members (see MAX_MEMBERS)."""
-        return load_incidents(self._connection, ids)
+    def incidents(self, ids: Sequence[UUID], known: Mapping[str, AlertState]) -> dict[UUID, Incident]:
+        """These incidents with their members (see MAX_MEMBERS); what is `known` of alerts is not read again."""
+        return load_incidents(self._connection, ids, known)
 
     def changes(self, since: datetime, until: datetime) -> list[Change]:
         """Changes of this environment in a span of time, by occurrence."""
@@ -292,21 +266,21 @@ class Decisions:
             ],
         )
 
-    def open_incidents(self, opened: Sequence[Facts]) -> None:
+    def open_incidents(self, opened: Sequence[Course]) -> None:
         """Insert new incidents; their numbers follow the order given."""
-        for facts in opened:
+        for course in opened:
             run(
                 self._connection,
                 "INSERT INTO incidents (id, number, environment, state, opened_at, last_alert_at, attribute_due_at)"
                 " VALUES (:id, nextval('incident_numbers'), :environment, 'open', :opened_at, :last, clock_timestamp())"
                 " ON CONFLICT (id) DO NOTHING",
-                id=facts.id,
+                id=course.id,
                 environment=self.environment,
-                opened_at=facts.opened_at,
-                last=facts.last_alert_at,
+                opened_at=course.opened_at,
+                last=course.last_alert_at,
             )
 
-    def touch(self, facts: Sequence[Facts], memories: Mapping[UUID, Memory], *, attribute: set[UUID]) -> None:
+    def touch(self, courses: Sequence[Course], memories: Mapping[UUID, Memory], *, attribute: set[UUID]) -> None:
         """Write folded times and what grouping remembers back; the incidents in `attribute` are scored, again at most
         every RESCORE_S."""
         bulk(
@@ -330,7 +304,7 @@ class Decisions:
                     "score": f.id in attribute,
                     "pause": RESCORE_S,
                 }
-                for f in facts
+                for f in courses
             ],
         )
 

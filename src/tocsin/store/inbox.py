@@ -9,9 +9,11 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from tocsin.decide.mirror import Mirrored
 from tocsin.domain.audit import AuditEntry
 from tocsin.domain.change import Change
 from tocsin.domain.message import Message
+from tocsin.store import mirroring
 from tocsin.store.database import Database, bulk, rows, run
 from tocsin.store.sealed import Seal
 
@@ -59,6 +61,7 @@ class Understood:
     changes: Sequence[Change]
     quarantined: Sequence[Quarantined]
     audit: Sequence[AuditEntry]
+    mirrored: Sequence[Mirrored] = ()
 
 
 def claim(database: Database, seal: Seal) -> list[Claimed]:
@@ -143,13 +146,23 @@ def keep(database: Database, batch: Understood, sender_ids: dict[UUID, tuple[str
         ours = _release(connection, batch.claimed)
         doubles = _note_sender_ids(connection, {i: pair for i, pair in sender_ids.items() if i in ours})
         fresh = ours - doubles
-        bulk(connection, _KEEP_SIGNALS, [_signal_row(s) for s in batch.signals if s.message_id in fresh])
+        keep_signals(connection, [s for s in batch.signals if s.message_id in fresh])
         for changes in _rounds(batch.changes):
             bulk(connection, _KEEP_CHANGES, changes)
+        mirroring.keep(connection, batch.mirrored)
         bulk(connection, _KEEP_QUARANTINE, [_quarantine_row(q) for q in batch.quarantined if q.message.id in ours])
         write_audit(connection, [e for e in batch.audit if e.message_id is None or e.message_id in fresh])
         write_audit(connection, [_double(c.message, 0) for c in batch.claimed if c.message.id in doubles])
     return doubles
+
+
+def keep_signals(connection: Connection, signals: Sequence[Signal]) -> None:
+    """Hand signals to their environments' writers. What a desk says of a record belongs to the environment of that
+    record, whichever hook it came through."""
+    bulk(connection, _KEEP_SIGNALS, [_signal_row(signal) for signal in signals])
+    told = [signal.message_id for signal in signals if signal.kind == "record_update"]
+    if told:
+        run(connection, _AT_HOME, messages=told)
 
 
 def _double(message: Message, version: int) -> AuditEntry:
@@ -198,6 +211,14 @@ INSERT INTO signals (environment, received_at, message_id, seq, kind, payload)
 SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb))
     AS r (environment text, received_at timestamptz, message_id uuid, seq int, kind text, payload jsonb)
 ON CONFLICT DO NOTHING
+"""
+
+_AT_HOME = """
+UPDATE signals AS s SET environment = r.environment FROM records AS r
+WHERE s.message_id = ANY(:messages) AND s.kind = 'record_update' AND s.environment <> r.environment AND (
+    r.id = CASE WHEN s.payload->>'record_key' ~ '^[0-9a-f]{32}$' THEN CAST(s.payload->>'record_key' AS uuid) END
+    OR (r.external_id <> '' AND r.kind = s.payload->>'source' AND r.external_id = s.payload->>'external_id')
+    OR r.id IN (SELECT record_id FROM stances WHERE vendor_id <> '' AND vendor_id = s.payload->>'external_id'))
 """
 
 # A later event of the same thing completes the earlier one; a late early event never takes an outcome away.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row
 from tocsin.domain.alert import AlertState
 from tocsin.domain.change import Change
 from tocsin.domain.incident import Attribution, Enrichment, Gate, Incident, IncidentState, Routing, Similar
+from tocsin.domain.people import NOBODY, Hands
 from tocsin.store.database import rows
 
 STATE = TypeAdapter(AlertState)
@@ -21,28 +22,47 @@ ATTRIBUTION = TypeAdapter(Attribution)
 ENRICHMENT = TypeAdapter(Enrichment)
 GATE = TypeAdapter(Gate)
 ROUTING = TypeAdapter(Routing)
+HANDS = TypeAdapter(Hands)
 
 MAX_MEMBERS = 200
 """Members of one incident that are looked at whole, the firing ones and the worst first; the rest only counts."""
 
 
-def load_incidents(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Incident]:
-    """Incidents by id, each with at most MAX_MEMBERS members."""
+def load_incidents(
+    connection: Connection, ids: Sequence[UUID], known: Mapping[str, AlertState] | None = None
+) -> dict[UUID, Incident]:
+    """Incidents by id, each with at most MAX_MEMBERS members. Alerts in `known` (by fingerprint, as they stand in the
+    database) are not read again."""
     if not ids:
         return {}
     heads = rows(connection, "SELECT * FROM incidents WHERE id = ANY(:ids)", ids=list(ids))
     members = rows(
         connection,
-        "SELECT i.id, a.state::text AS state FROM unnest(CAST(:ids AS uuid[])) AS i (id)"
-        " JOIN LATERAL (SELECT state FROM alerts WHERE incident_id = i.id"
+        "SELECT i.id, a.fingerprint FROM unnest(CAST(:ids AS uuid[])) AS i (id)"
+        " JOIN LATERAL (SELECT fingerprint FROM alerts WHERE incident_id = i.id"
         "  ORDER BY status, state->>'starts_at', fingerprint LIMIT :limit) AS a ON true",
         ids=list(ids),
         limit=MAX_MEMBERS,
     )
+    states = dict(known or {})
+    states |= _states_of(connection, ids, [row.fingerprint for row in members if row.fingerprint not in states])
     by_incident: dict[UUID, list[AlertState]] = {}
     for row in members:
-        by_incident.setdefault(row.id, []).append(STATE.validate_json(row.state))
+        by_incident.setdefault(row.id, []).append(states[row.fingerprint])
     return {row.id: incident_of(row, tuple(by_incident.get(row.id, ()))) for row in heads}
+
+
+def _states_of(connection: Connection, ids: Sequence[UUID], fingerprints: Sequence[str]) -> dict[str, AlertState]:
+    if not fingerprints:
+        return {}
+    found = rows(
+        connection,
+        "SELECT fingerprint, state::text AS state FROM alerts"
+        " WHERE incident_id = ANY(:ids) AND fingerprint = ANY(:fingerprints)",
+        ids=list(ids),
+        fingerprints=list(fingerprints),
+    )
+    return {row.fingerprint: STATE.validate_json(row.state) for row in found}
 
 
 def incident_of(row: Row[Any], members: tuple[AlertState, ...]) -> Incident:
@@ -64,6 +84,7 @@ def incident_of(row: Row[Any], members: tuple[AlertState, ...]) -> Incident:
         reassigned=row.reassigned,
         human_touched=row.human_touched,
         confirmed_change=row.confirmed_change,
+        hands=HANDS.validate_python(row.hands) if row.hands else NOBODY,
     )
 
 

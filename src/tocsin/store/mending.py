@@ -23,16 +23,19 @@ def open_incidents(database: Database, limit: int = 1_000) -> list[Incident]:
     return [loaded[row.id] for row in found if row.id in loaded]
 
 
-def dead_records(database: Database, destination: str = "") -> list[dict[str, Any]]:
+def dead_records(database: Database, destination: str = "", reason: str = "") -> list[dict[str, Any]]:
     """Records that need a person, those of the newest incident first."""
     with database.transaction() as connection:
         found = rows(
             connection,
-            "SELECT 'TOC-' || i.number AS incident, r.destination, r.kind, r.generation, r.number,"
-            " r.wanted->>'title' AS title, r.last_reason AS reason, r.last_detail AS detail, r.attempts, r.changed_at"
-            " FROM records r JOIN incidents i ON i.id = r.incident_id WHERE r.state = 'dead'"
-            " AND (:destination = '' OR r.destination = :destination) ORDER BY i.number DESC, r.destination",
+            "SELECT coalesce('TOC-' || i.number, r.wanted->>'display') AS incident, r.destination, r.kind,"
+            " r.generation, r.number, r.wanted->>'title' AS title, r.last_reason AS reason, r.last_detail AS detail,"
+            " r.attempts, r.changed_at FROM records r LEFT JOIN incidents i ON i.id = r.incident_id"
+            " WHERE r.state = 'dead'"
+            " AND (:destination = '' OR r.destination = :destination) AND (:reason = '' OR r.last_reason = :reason)"
+            " ORDER BY i.number DESC NULLS FIRST, r.destination",
             destination=destination,
+            reason=reason,
         )
     return [dict(row._mapping) for row in found]
 
@@ -71,18 +74,35 @@ def release(database: Database, hook: str = "", *, actor: str) -> tuple[int, int
     return len(kept), len(found) - len(kept)
 
 
-def revive_records(database: Database, destination: str = "", *, actor: str) -> int:
-    """Make dead records due again, of one destination or of all; returns how many."""
-    revived = revive(database, destination)
-    if revived:
-        because = {"records": revived}
+def revive_records(database: Database, destination: str = "", reason: str = "", *, actor: str) -> int:
+    """Make dead records due again, of one destination and one reason or of all; returns how many."""
+    revived = revive(database, destination, reason)
+    _say(database, "record.revived", destination, actor, {"records": revived, "given_up_for": reason})
+    return revived
+
+
+def drop_records(database: Database, destination: str = "", reason: str = "", *, actor: str) -> int:
+    """Close dead records for good, of one destination and one reason or of all; returns how many."""
+    with database.transaction() as connection:
+        dropped = run(
+            connection,
+            "UPDATE records SET state = 'closed', next_attempt_at = NULL, changed_at = clock_timestamp()"
+            " WHERE state = 'dead' AND (:destination = '' OR destination = :destination)"
+            " AND (:reason = '' OR last_reason = :reason)",
+            destination=destination,
+            reason=reason,
+        )
+    _say(database, "record.dropped", destination, actor, {"records": dropped, "given_up_for": reason})
+    return dropped
+
+
+def _say(database: Database, action: str, destination: str, actor: str, because: dict[str, object]) -> None:
+    if because["records"]:
         line = AuditEntry(
-            at=database.now(), action="record.revived", reason="asked", destination=destination, actor=actor,
-            because=because,
-        )  # fmt: skip
+            at=database.now(), action=action, reason="asked", destination=destination, actor=actor, because=because
+        )
         with database.transaction() as connection:
             write_audit(connection, [line])
-    return revived
 
 
 def audit_before(database: Database, since: datetime) -> int:

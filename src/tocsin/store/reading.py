@@ -58,7 +58,7 @@ def incident_story(database: Database, number: int) -> dict[str, list[dict[str, 
     with database.transaction() as connection:
         wanted = {
             "records": "SELECT r.id, r.destination, r.kind, r.generation, r.mode, r.state, r.number, r.url, r.wanted,"
-            " r.attempts, r.last_reason, r.last_detail, r.next_attempt_at, r.created_at, r.changed_at"
+            " r.attempts, r.last_reason, r.last_detail, r.warnings, r.next_attempt_at, r.created_at, r.changed_at"
             " FROM records r JOIN incidents i ON i.id = r.incident_id WHERE i.number = :number"
             " ORDER BY r.destination, r.generation",
             "notes": "SELECT n.text, n.created_at, n.confirmed_at, r.destination FROM notes n"

@@ -10,7 +10,10 @@ from uuid import UUID
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row
 
-from tocsin.domain.record import Confirmation, Note, Outcome, Plan, Record, Told, Wanted
+from tocsin.decide.standing import allowance, charged
+from tocsin.domain.record import Attachment, Confirmation, Note, Outcome, Plan, Record, Told, Wanted
+from tocsin.domain.standing import Standing
+from tocsin.store import attachments, destinations
 from tocsin.store.database import Database, bulk, dumped, rows, run
 
 WANTED = TypeAdapter(Wanted)
@@ -18,6 +21,9 @@ TOLD = TypeAdapter(Told)
 
 LEASE_S = 60
 """A record under delivery belongs to its worker for this long; an HTTP deadline is under half of it."""
+
+AGAIN_S = 60
+"""Notes and attachments that an attempt left unconfirmed, though all else stands, are tried again after this."""
 
 
 def of_incidents(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, list[Record]]:
@@ -36,51 +42,67 @@ def of_incidents(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, list
 
 
 def want(connection: Connection, plans: Sequence[Plan]) -> None:
-    """Set the wanted state of records; what is new becomes due."""
+    """Set the wanted state of records; what is new becomes due. A record that was kept in shadow and is wanted live now
+    starts anew: nothing of it has gone out."""
     changed = [p for p in plans if p.changed]
-    bulk(
-        connection,
-        "INSERT INTO records AS known (id, incident_id, environment, destination, kind, generation, mode, state,"
-        "  wanted, told, next_attempt_at)"
-        " SELECT id, incident_id, environment, destination, kind, generation, mode,"
-        "  CASE WHEN mode = 'shadow' THEN 'shadow' ELSE 'pending' END, wanted, told,"
-        "  CASE WHEN mode = 'shadow' THEN NULL ELSE clock_timestamp() + make_interval(secs => hold_s) END"
-        " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (id uuid, incident_id uuid, environment text,"
-        "  destination text, kind text, generation int, mode text, wanted jsonb, told jsonb, hold_s float8)"
-        " ON CONFLICT (incident_id, destination, generation) DO UPDATE SET wanted = excluded.wanted,"
-        "  told = excluded.told, wanted_version = known.wanted_version + 1, changed_at = clock_timestamp(),"
-        "  next_attempt_at = CASE WHEN known.state IN ('shadow', 'dead', 'closed') THEN known.next_attempt_at"
-        "   WHEN known.failures > 0 THEN coalesce(known.next_attempt_at, clock_timestamp())"
-        "   ELSE excluded.next_attempt_at END",
-        [{name: getattr(p, name) for name in _PLAN_COLUMNS} for p in changed],
-    )
-    noted = [p for p in plans if p.note is not None]
+    if changed:
+        _want_destinations(connection, changed)
+    bulk(connection, _WANT, [{name: getattr(p, name) for name in _PLAN_COLUMNS} for p in changed])
+    noted = [(p, p.note) for p in plans if p.note is not None]
     bulk(
         connection,
         "INSERT INTO notes (id, record_id, text) SELECT n.id, records.id, n.text"
         " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS n (id uuid, incident_id uuid, destination text,"
         "  generation int, text text) JOIN records USING (incident_id, destination, generation)"
         " ON CONFLICT DO NOTHING",
-        [
-            {
-                "id": p.note.id,
-                "text": p.note.text,
-                "incident_id": p.incident_id,
-                "destination": p.destination,
-                "generation": p.generation,
-            }
-            for p in noted
-            if p.note is not None
-        ],
+        [{**_place(p), "id": note.id, "text": note.text} for p, note in noted],
     )
     if noted:
         run(
             connection,
-            "UPDATE records SET told = r.told, next_attempt_at = CASE WHEN state IN ('pending', 'settled')"
+            "UPDATE records SET told = r.told, next_attempt_at = CASE WHEN state IN ('pending', 'settled', 'shadow')"
             "  THEN coalesce(next_attempt_at, clock_timestamp()) ELSE next_attempt_at END"
             " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (id uuid, told jsonb) WHERE records.id = r.id",
-            rows=dumped([{"id": p.id, "told": p.told} for p in noted]),
+            rows=dumped([{"id": p.id, "told": p.told} for p, _ in noted]),
         )
+    attachments.keep(connection, plans)
+
+
+_WANT = """
+INSERT INTO records AS known (id, incident_id, environment, destination, kind, generation, mode, state, wanted, told,
+    next_attempt_at)
+SELECT id, incident_id, environment, destination, kind, generation, mode,
+    CASE WHEN mode = 'shadow' THEN 'shadow' ELSE 'pending' END, wanted, told,
+    clock_timestamp() + make_interval(secs => hold_s)
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (id uuid, incident_id uuid, environment text, destination text,
+    kind text, generation int, mode text, wanted jsonb, told jsonb, hold_s float8)
+ON CONFLICT (incident_id, destination, generation) DO UPDATE SET wanted = excluded.wanted, told = excluded.told,
+    wanted_version = known.wanted_version + 1, changed_at = clock_timestamp(), mode = excluded.mode,
+    state = CASE WHEN known.mode = 'shadow' AND excluded.mode = 'live' THEN 'pending' ELSE known.state END,
+    sent_version = CASE WHEN known.mode = 'shadow' AND excluded.mode = 'live' THEN 0 ELSE known.sent_version END,
+    sent_wanted = CASE WHEN known.mode = 'shadow' AND excluded.mode = 'live' THEN NULL ELSE known.sent_wanted END,
+    attempts = CASE WHEN known.mode = 'shadow' AND excluded.mode = 'live' THEN 0 ELSE known.attempts END,
+    created_at = CASE WHEN known.mode = 'shadow' AND excluded.mode = 'live' THEN now() ELSE known.created_at END,
+    next_attempt_at = CASE WHEN known.state IN ('dead', 'closed') THEN known.next_attempt_at
+        WHEN known.failures > 0 THEN coalesce(known.next_attempt_at, clock_timestamp())
+        ELSE excluded.next_attempt_at END
+"""
+
+
+def _want_destinations(connection: Connection, plans: Sequence[Plan]) -> None:
+    """Each destination has its row before its first record is due."""
+    names = {p.destination: (p.kind, p.mode) for p in plans}
+    bulk(
+        connection,
+        "INSERT INTO destinations (name, kind, mode) SELECT name, kind, mode FROM"
+        " jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (name text, kind text, mode text)"
+        " WHERE NOT EXISTS (SELECT FROM destinations d WHERE d.name = r.name) ON CONFLICT DO NOTHING",
+        [{"name": name, "kind": kind, "mode": mode} for name, (kind, mode) in sorted(names.items())],
+    )
+
+
+def _place(plan: Plan) -> dict[str, object]:
+    return {"incident_id": plan.incident_id, "destination": plan.destination, "generation": plan.generation}
 
 
 _PLAN_COLUMNS = (
@@ -114,34 +136,74 @@ def add_note(connection: Connection, record_ids: Sequence[UUID], note_ids: Seque
 
 
 def lease(database: Database, limit: int, tokens: Sequence[UUID]) -> list[Record]:
-    """Take up to `limit` due records for delivery, oldest due first; each gets one of `tokens`."""
+    """Take up to `limit` due records for delivery, each with one of `tokens`: of every destination what it may be sent
+    now, creates of pages first, then creates, ends, updates and notes, each oldest due first."""
+    free = list(tokens[:limit])
+    leased: list[Row[Any]] = []
     with database.transaction() as connection:
-        found = rows(
+        now = rows(connection, "SELECT clock_timestamp() AS at")[0].at
+        ready = destinations.waiting(connection)
+        for behind, (standing, under_way) in enumerate(ready):
+            share = -(-len(free) // (len(ready) - behind))
+            allowed = min(share, allowance(standing, under_way=under_way, now=now))
+            found = _lease_of(connection, standing, free[:allowed]) if allowed else []
+            del free[: len(found)]
+            if found and standing.limited:
+                destinations.keep(connection, charged(standing, len(found), now=now))
+            leased += found
+        ids = [row.id for row in leased]
+        notes = _open_notes(connection, ids)
+        files = attachments.take(connection, ids)
+    return [_record(row, tuple(notes.get(row.id, ())), tuple(files.get(row.id, ()))) for row in leased]
+
+
+def _lease_of(connection: Connection, standing: Standing, tokens: Sequence[UUID]) -> Sequence[Row[Any]]:
+    return rows(
+        connection,
+        "WITH due AS (SELECT id, tried AS tried_before FROM records WHERE destination = :destination"
+        "  AND next_attempt_at <= clock_timestamp() AND (lease_until IS NULL OR lease_until < clock_timestamp())"
+        "  AND (:live OR mode <> 'live') ORDER BY rank, next_attempt_at LIMIT :limit FOR UPDATE SKIP LOCKED),"
+        " numbered AS (SELECT id, tried_before, row_number() OVER () AS n FROM due)"
+        " UPDATE records SET lease_until = clock_timestamp() + make_interval(secs => :lease),"
+        # a token that still stands belongs to a worker that died: what it sent may have arrived
+        "  ambiguous_since = CASE WHEN lease_token IS NULL THEN ambiguous_since"
+        "   ELSE coalesce(ambiguous_since, lease_until - make_interval(secs => :lease)) END,"
+        "  lease_token = (CAST(:tokens AS uuid[]))[numbered.n], attempts = attempts + 1,"
+        # what is still written after the create; more than 20 states unconfirmed are as good as any
+        "  tried = CASE WHEN tried @> jsonb_build_array(wanted - 'body' - 'details' - 'links') THEN tried"
+        "   ELSE CASE WHEN jsonb_array_length(tried) < 20 THEN tried ELSE tried - 0 END"
+        "    || jsonb_build_array(wanted - 'body' - 'details' - 'links') END"
+        " FROM numbered WHERE records.id = numbered.id RETURNING records.*, numbered.tried_before",
+        destination=standing.name,
+        live=standing.mode == "live",
+        limit=len(tokens),
+        lease=LEASE_S,
+        tokens=list(tokens),
+    )
+
+
+def _open_notes(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, list[Note]]:
+    waiting: dict[UUID, list[Note]] = {}
+    for row in rows(
+        connection,
+        "SELECT id, record_id, text FROM notes WHERE record_id = ANY(:ids) AND confirmed_at IS NULL"
+        " ORDER BY created_at, id",
+        ids=ids,
+    ):
+        waiting.setdefault(row.record_id, []).append(Note(id=row.id, text=row.text))
+    return waiting
+
+
+def release(database: Database, record: Record) -> None:
+    """Give back a lease under which nothing was sent."""
+    with database.transaction() as connection:
+        run(
             connection,
-            "WITH due AS (SELECT id FROM records WHERE next_attempt_at <= clock_timestamp()"
-            "  AND (lease_until IS NULL OR lease_until < clock_timestamp())"
-            "  ORDER BY next_attempt_at LIMIT :limit FOR UPDATE SKIP LOCKED),"
-            " numbered AS (SELECT id, row_number() OVER () AS n FROM due)"
-            " UPDATE records SET lease_until = clock_timestamp() + make_interval(secs => :lease),"
-            # a token that still stands belongs to a worker that died: what it sent may have arrived
-            "  ambiguous_since = CASE WHEN lease_token IS NULL THEN ambiguous_since"
-            "   ELSE coalesce(ambiguous_since, lease_until - make_interval(secs => :lease)) END,"
-            "  lease_token = (CAST(:tokens AS uuid[]))[numbered.n], attempts = attempts + 1"
-            " FROM numbered WHERE records.id = numbered.id RETURNING records.*",
-            limit=min(limit, len(tokens)),
-            lease=LEASE_S,
-            tokens=list(tokens),
+            "UPDATE records SET lease_token = NULL, lease_until = NULL, attempts = attempts - 1"
+            " WHERE id = :id AND lease_token = :token",
+            id=record.id,
+            token=record.lease_token,
         )
-        ids = [row.id for row in found]
-        waiting: dict[UUID, list[Note]] = {}
-        for row in rows(
-            connection,
-            "SELECT id, record_id, text FROM notes WHERE record_id = ANY(:ids) AND confirmed_at IS NULL"
-            " ORDER BY created_at, id",
-            ids=ids,
-        ):
-            waiting.setdefault(row.record_id, []).append(Note(id=row.id, text=row.text))
-    return [_record(row, tuple(waiting.get(row.id, ()))) for row in found]
 
 
 def settle(
@@ -187,21 +249,41 @@ def settle(
             calls=outcome.calls,
             seconds=seconds,
         )
-        if held and confirmation and confirmation.notes:
-            run(
-                connection,
-                "UPDATE notes SET confirmed_at = clock_timestamp() WHERE id = ANY(:ids)",
-                ids=list(confirmation.notes),
-            )
+        if held and confirmation is not None:
+            _confirm(connection, confirmation)
         if held:
             run(
                 connection,
-                "UPDATE records SET next_attempt_at = coalesce(next_attempt_at, clock_timestamp()) WHERE id = :id"
-                " AND state IN ('pending', 'settled') AND (sent_version < wanted_version OR EXISTS"
-                "  (SELECT FROM notes WHERE record_id = :id AND confirmed_at IS NULL))",
+                "UPDATE records SET next_attempt_at = CASE WHEN sent_version < wanted_version OR NOT :left"
+                "  THEN CASE WHEN :settled THEN clock_timestamp() ELSE coalesce(next_attempt_at, clock_timestamp()) END"
+                "  ELSE coalesce(next_attempt_at, clock_timestamp() + make_interval(secs => :again)) END"
+                " WHERE id = :id AND state IN ('pending', 'settled', 'shadow') AND (sent_version < wanted_version"
+                "  OR EXISTS (SELECT FROM notes WHERE record_id = :id AND confirmed_at IS NULL)"
+                "  OR EXISTS (SELECT FROM attachments WHERE record_id = :id AND confirmed_at IS NULL"
+                "   AND tries < :most))",
                 id=record.id,
+                settled=outcome.settled,
+                left=_left_over(record, confirmation),
+                again=AGAIN_S,
+                most=attachments.MOST_TRIES,
             )
     return bool(held)
+
+
+def _confirm(connection: Connection, confirmation: Confirmation) -> None:
+    for table, ids in (("notes", confirmation.notes), ("attachments", confirmation.attachments)):
+        if ids:
+            statement = f"UPDATE {table} SET confirmed_at = clock_timestamp() WHERE id = ANY(:ids)"  # noqa: S608 two names
+            run(connection, statement, ids=list(ids))
+
+
+def _left_over(record: Record, confirmation: Confirmation | None) -> bool:
+    """Did the attempt leave something unconfirmed that it was given?"""
+    given = {note.id for note in record.notes} | {file.id for file in record.attachments}
+    return not given <= {
+        *(confirmation.notes if confirmation else ()),
+        *(confirmation.attachments if confirmation else ()),
+    }
 
 
 _SETTLE = """
@@ -214,6 +296,8 @@ UPDATE records SET
     external_id = CASE WHEN :external_id = '' THEN external_id ELSE :external_id END,
     number = CASE WHEN :number = '' THEN number ELSE :number END,
     url = CASE WHEN :url = '' THEN url ELSE :url END,
+    warnings = coalesce(CAST(:warnings AS jsonb), warnings),
+    tried = CASE WHEN :settled THEN CAST('[]' AS jsonb) ELSE tried END,
     ambiguous_since = CASE WHEN :ambiguous THEN coalesce(ambiguous_since, clock_timestamp()) ELSE NULL END,
     failures = CASE WHEN :settled THEN 0 ELSE failures + 1 END,
     last_reason = :reason, last_detail = :detail, changed_at = clock_timestamp(),
@@ -224,8 +308,9 @@ WHERE id = :id AND lease_token = :token
 
 def _confirmed(confirmation: Confirmation | None) -> dict[str, object]:
     if confirmation is None:
-        return {"sent": None, "observed": None, "external_id": "", "number": "", "url": ""}
+        return {"sent": None, "observed": None, "external_id": "", "number": "", "url": "", "warnings": None}
     return {
+        "warnings": dumped(confirmation.warnings),
         "sent": dumped(confirmation.sent) if confirmation.sent else None,
         "observed": dumped(confirmation.observed) if confirmation.observed else None,
         "external_id": confirmation.external_id,
@@ -245,29 +330,20 @@ def ask_again(connection: Connection, incident_id: UUID, *, human_touched: bool 
     )
 
 
-def revive(database: Database, destination: str = "") -> int:
-    """Make dead records due again, of one destination or of all; returns how many."""
+def revive(database: Database, destination: str = "", reason: str = "") -> int:
+    """Make dead records due again, of one destination and one reason or of all; returns how many."""
     with database.transaction() as connection:
         return run(
             connection,
             "UPDATE records SET state = 'pending', failures = 0, next_attempt_at = clock_timestamp()"
-            " WHERE state = 'dead' AND (:destination = '' OR destination = :destination)",
+            " WHERE state = 'dead' AND (:destination = '' OR destination = :destination)"
+            " AND (:reason = '' OR last_reason = :reason)",
             destination=destination,
+            reason=reason,
         )
 
 
-def due_in_s(database: Database) -> float | None:
-    """Seconds until the next record is due (0 or less: now); None when none waits."""
-    with database.transaction() as connection:
-        found = rows(
-            connection,
-            "SELECT extract(epoch FROM min(greatest(next_attempt_at, coalesce(lease_until, next_attempt_at)))"
-            " - clock_timestamp()) AS s FROM records WHERE next_attempt_at IS NOT NULL",
-        )
-    return None if found[0].s is None else float(found[0].s)
-
-
-def _record(row: Row[Any], notes: tuple[Note, ...] = ()) -> Record:
+def _record(row: Row[Any], notes: tuple[Note, ...] = (), files: tuple[Attachment, ...] = ()) -> Record:
     return Record(
         id=row.id,
         incident_id=row.incident_id,
@@ -289,8 +365,11 @@ def _record(row: Row[Any], notes: tuple[Note, ...] = ()) -> Record:
         attempts=row.attempts,
         failures=row.failures,
         ambiguous_since=row.ambiguous_since,
+        tried=tuple(WANTED.validate_python({**row.wanted, **one}) for one in getattr(row, "tried_before", row.tried)),
         lease_token=row.lease_token,
         notes=notes,
+        attachments=files,
+        warnings=tuple(row.warnings),
         told=TOLD.validate_python(row.told) if row.told else None,
         created_at=row.created_at,
     )

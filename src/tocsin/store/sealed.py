@@ -32,6 +32,10 @@ class Seal:
         nonce = os.urandom(NONCE_BYTES)
         return self._current + nonce + self._ciphers[self._current].encrypt(nonce, plain, None)
 
+    def knows(self, sealed: bytes) -> bool:
+        """Was this sealed with one of our keys? The first bytes tell."""
+        return sealed[:KEY_ID_BYTES] in self._ciphers
+
     def open(self, sealed: bytes) -> bytes:
         """Raises BadSetting when the key that sealed it is not among ours."""
         cipher = self._ciphers.get(sealed[:KEY_ID_BYTES])

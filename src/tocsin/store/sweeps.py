@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from tocsin.domain.policy import Retention
+from tocsin.store import mirroring, shadows
 from tocsin.store.database import Database, rows, run
 from tocsin.store.decisions import environments_due
 
@@ -37,7 +38,15 @@ def due(database: Database) -> Due:
                 "  OR EXISTS (SELECT FROM alerts WHERE look_again_at <= clock_timestamp()) AS work,"
                 " EXISTS (SELECT FROM incidents WHERE attribute_due_at <= clock_timestamp()) AS attribute,"
                 " EXISTS (SELECT FROM records WHERE next_attempt_at <= clock_timestamp()"
-                "  AND (lease_until IS NULL OR lease_until < clock_timestamp())) AS deliver"
+                "  AND (lease_until IS NULL OR lease_until < clock_timestamp()) AND NOT EXISTS"
+                "   (SELECT FROM destinations d WHERE d.name = records.destination AND (d.paused_at IS NOT NULL"
+                "    OR d.rests_until > clock_timestamp() OR d.mode = 'off'"
+                "    OR (d.mode = 'shadow' AND records.mode = 'live'))))"
+                "  OR EXISTS (SELECT FROM mirrored_changes m WHERE next_attempt_at <= clock_timestamp()"
+                "   AND NOT EXISTS (SELECT FROM destinations d WHERE d.name = m.destination"
+                "    AND (d.paused_at IS NOT NULL OR d.rests_until > clock_timestamp() OR d.mode <> 'live')))"
+                "  OR EXISTS (SELECT FROM destinations WHERE alert_at <= clock_timestamp() AND paused_at IS NULL)"
+                " AS deliver"
             )
         ).one()
     return Due(work=row.work, attribute=row.attribute, deliver=row.deliver)
@@ -76,3 +85,5 @@ def keep_house(database: Database, retention: Retention) -> None:
             "DELETE FROM message_ids WHERE seen_at < now() - make_interval(days => :days)",
             days=retention.raw.days,
         )
+        shadows.forget(connection, retention.attempts)
+        mirroring.forget(connection, retention.attempts)

@@ -8,7 +8,7 @@ import orjson
 from flask import Blueprint, Response, current_app, request
 
 from tocsin.config.settings import Settings
-from tocsin.store import Database, jobs, reading
+from tocsin.store import Database, destinations, jobs, reading, shadows
 from tocsin.web.session import allowed, same_origin
 
 api = Blueprint("api", __name__, url_prefix="/api/v1")
@@ -79,6 +79,21 @@ def audit() -> Response:
 @api.get("/quarantine")
 def quarantine() -> Response:
     return _json({"quarantine": reading.quarantined(_database())})
+
+
+@api.get("/destinations")
+def ways_out() -> Response:
+    """How each destination stands: paused, resting and why, what waits, is under way, is dead."""
+    return _json({"destinations": destinations.overview(_database())})
+
+
+@api.get("/shadow")
+def shadow() -> Response:
+    """What destinations in shadow would have been sent, newest last; ?destination=, ?limit="""
+    found = shadows.calls(
+        _database(), request.args.get("destination", ""), limit=request.args.get("limit", 100, type=int)
+    )
+    return _json({"calls": found})
 
 
 @api.get("/figures")

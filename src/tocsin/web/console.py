@@ -1,4 +1,4 @@
-"""Pages for people: incidents, the story of one, what was muted, and the question for the cause."""
+"""Pages for people: incidents, the story of one, destinations, what shadows would send, the question for the cause."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from tocsin.config.settings import Settings
 from tocsin.domain.incident import Incident
-from tocsin.store import Database, jobs, mappings, reading
+from tocsin.store import Database, destinations, health, jobs, mappings, mending, reading, review
+from tocsin.web import rendered
 from tocsin.web.session import COOKIE, SESSION_S, allowed, opened, same_origin
+
+DEAD_SHOWN = 200
 
 console = Blueprint("console", __name__, template_folder="templates", static_folder="static")
 
@@ -23,9 +26,13 @@ def _database() -> Database:
     return found
 
 
+def _settings() -> Settings:
+    found: Settings = current_app.extensions["tocsin.settings"]
+    return found
+
+
 def _token() -> str:
-    settings: Settings = current_app.extensions["tocsin.settings"]
-    return settings.api_token.get_secret_value()
+    return _settings().api_token.get_secret_value()
 
 
 @console.before_request
@@ -60,7 +67,7 @@ def login() -> AnyResponse:
         max_age=SESSION_S,
         httponly=True,
         samesite="Strict",
-        secure=request.is_secure,
+        secure=request.is_secure or _settings().public_url.startswith("https://"),
     )
     return response
 
@@ -103,6 +110,35 @@ def cause(display: str) -> AnyResponse:
     return redirect(url_for("console.incident", display=found.display))
 
 
+@console.get("/destinations")
+def ways_out() -> str:
+    """How each destination stands, and the records that were given up there with the vendor's words."""
+    chosen = request.args.get("destination", "")
+    return render_template(
+        "destinations.html",
+        destinations=destinations.overview(_database()),
+        succeeded=health.successes(_database()),
+        dead=mending.dead_records(_database(), chosen)[:DEAD_SHOWN],
+        chosen=chosen,
+    )
+
+
+@console.get("/shadow")
+def shadow() -> str:
+    """What destinations in shadow would have been sent, beside what stands."""
+    chosen, asked = request.args.get("destination", ""), request.args.get("incident", "")
+    number = _number(asked)
+    if asked and number is None:
+        abort(404)
+    return render_template(
+        "shadow.html",
+        incidents=review.side_by_side(_database(), chosen, number=number),
+        counts=review.counted(_database()),
+        chosen=chosen,
+        asked=asked,
+    )
+
+
 @console.get("/quarantine")
 def quarantine() -> str:
     """Messages that could not be understood."""
@@ -129,9 +165,17 @@ def _percent(probability: float | None) -> str:
     return "" if probability is None else f"{probability:.0%}".replace("%", " %")
 
 
-def _found(display: str) -> Incident:
+console.add_app_template_filter(rendered.fields, "fields")
+
+
+def _number(display: str) -> int | None:
     digits = display.upper().removeprefix("TOC-")
-    found = reading.incident(_database(), int(digits)) if digits.isdigit() and len(digits) < 18 else None
+    return int(digits) if digits.isdecimal() and len(digits) < 18 else None
+
+
+def _found(display: str) -> Incident:
+    number = _number(display)
+    found = reading.incident(_database(), number) if number is not None else None
     if found is None:
         abort(404)
     return found

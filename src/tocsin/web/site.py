@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from flask import Flask, Response
@@ -14,7 +14,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from tocsin.config.settings import Settings
 from tocsin.domain.errors import Unavailable
 from tocsin.receive import Receiver
-from tocsin.store import Database, reading
+from tocsin.store import Database, destinations, reading
 from tocsin.web.api import api
 from tocsin.web.console import console
 
@@ -63,6 +63,13 @@ class _Queues:
         "dead": "Records that need a person",
     }
 
+    LABELLED: ClassVar = {
+        "destination_paused": (("destination",), "1 while a person has paused it"),
+        "destination_open": (("destination", "reason"), "1 while its circuit is open: it is only probed"),
+        "destination_waiting": (("destination",), "Records that are not yet as wanted there"),
+        "dead_records": (("destination", "reason"), "Records that need a person, by the reason they were given up for"),
+    }
+
     def __init__(self, database: Database) -> None:
         self._database = database
 
@@ -74,10 +81,24 @@ class _Queues:
     def collect(self) -> Iterator[GaugeMetricFamily]:
         try:
             sizes = reading.queues(self._database)
+            known = destinations.overview(self._database)
+            dead = destinations.dead_by_reason(self._database)
         except Unavailable:
             return
         for name, words in self.HELP.items():
             yield GaugeMetricFamily(f"tocsin_{name}", words, value=sizes[name])
+        yield self._labelled("destination_paused", [((d["name"],), float(d["paused_at"] is not None)) for d in known])
+        opened = [((d["name"], d["rests_why"]), 1.0) for d in known if d["open_since"] is not None]
+        yield self._labelled("destination_open", opened)
+        yield self._labelled("destination_waiting", [((d["name"],), float(d["waiting"])) for d in known])
+        yield self._labelled("dead_records", [((name, reason), float(count)) for name, reason, count in dead])
+
+    def _labelled(self, name: str, values: Sequence[tuple[tuple[str, ...], float]]) -> GaugeMetricFamily:
+        labels, words = self.LABELLED[name]
+        gauge = GaugeMetricFamily(f"tocsin_{name}", words, labels=labels)
+        for said, value in values:
+            gauge.add_metric(list(said), value)
+        return gauge
 
 
 def _registry() -> CollectorRegistry:

@@ -44,6 +44,8 @@ def _gauges() -> Iterator[tuple[str, str, str, str, str]]:
     """What is read from the database at each scrape."""
     for name, words in _Queues.HELP.items():
         yield code(f"tocsin_{name}"), "gauge", "", words, code("web/site.py")
+    for name, (labels, words) in _Queues.LABELLED.items():
+        yield code(f"tocsin_{name}"), "gauge", ", ".join(code(label) for label in labels), words, code("web/site.py")
 
 
 def _labels(call: ast.Call) -> list[str]:

@@ -5,21 +5,22 @@ https://developer.atlassian.com/cloud/jira/platform/apis/document/structure/
 
 from __future__ import annotations
 
-from itertools import groupby
+import re
+from collections.abc import Iterator
 
 import orjson
 
 from tocsin.connectors._connector import cut
+from tocsin.connectors.jira.blocks import Block, blocks
 
 MAX_SERIALIZED = 30_000  # the field's limit is 32,767; a document may be counted as serialized (vendors.md §2.1)
-_INDENT = "    "
-_COLUMN = _INDENT * 2
+_URL = re.compile(r"https?://[^\s<>\"'{}|\\^`\[\]]+")
+_AFTER_URL = ".,;:!?)"
 Node = dict[str, object]
 
 
 def document(text: str) -> Node:
-    """Paragraphs at empty lines, code blocks where lines are indented by four; what is aligned in columns (a line
-    indented by eight or more) is a code block as a whole. Cut to the field's limit."""
+    """Paragraphs and code blocks (see blocks.py); addresses in paragraphs are links. Cut to the field's limit."""
     text = cut(text, MAX_SERIALIZED)
     found = _document(text)
     while len(orjson.dumps(found)) >= MAX_SERIALIZED:
@@ -29,29 +30,28 @@ def document(text: str) -> Node:
 
 
 def _document(text: str) -> Node:
-    lines = [line.rstrip() for line in text.expandtabs(4).splitlines()]
-    parts = [list(group) for filled, group in groupby(lines, key=bool) if filled]
-    return {"type": "doc", "version": 1, "content": [block for part in parts for block in _blocks(part)]}
+    return {"type": "doc", "version": 1, "content": [_node(block) for block in blocks(text)]}
 
 
-def _blocks(part: list[str]) -> list[Node]:
-    """Of lines without an empty one between them."""
-    if any(line.startswith(_COLUMN) for line in part):
-        return [{"type": "codeBlock", "content": [{"type": "text", "text": "\n".join(part)}]}]
-    return [_block(kind, list(group)) for kind, group in groupby(part, key=_kind)]
-
-
-def _kind(line: str) -> str:
-    return "codeBlock" if line.startswith(_INDENT) else "paragraph"
-
-
-def _block(kind: str, lines: list[str]) -> Node:
-    if kind == "codeBlock":
-        text = "\n".join(line.removeprefix(_INDENT) for line in lines)
-        return {"type": kind, "content": [{"type": "text", "text": text}]}
+def _node(block: Block) -> Node:
+    if block.code:
+        return {"type": "codeBlock", "content": [{"type": "text", "text": "\n".join(block.lines)}]}
     content: list[Node] = []
-    for line in lines:
+    for line in block.lines:
         if content:
             content.append({"type": "hardBreak"})
-        content.append({"type": "text", "text": line.strip()})
-    return {"type": kind, "content": content}
+        content += _line(line)
+    return {"type": "paragraph", "content": content}
+
+
+def _line(line: str) -> Iterator[Node]:
+    """The words of a line, its addresses as links; no empty text, which the format forbids."""
+    at = 0
+    for match in _URL.finditer(line):
+        url = match[0].rstrip(_AFTER_URL)
+        if match.start() > at:
+            yield {"type": "text", "text": line[at : match.start()]}
+        yield {"type": "text", "text": url, "marks": [{"type": "link", "attrs": {"href": url}}]}
+        at = match.start() + len(url)
+    if at < len(line):
+        yield {"type": "text", "text": line[at:]}

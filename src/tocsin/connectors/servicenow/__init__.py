@@ -3,10 +3,22 @@
 from tocsin.connectors._connector import Connector
 from tocsin.connectors.servicenow.bring import bring
 from tocsin.connectors.servicenow.config import Config
-from tocsin.connectors.servicenow.render import render
+from tocsin.connectors.servicenow.inspect import inspect
+from tocsin.connectors.servicenow.poll import poll
+from tocsin.connectors.servicenow.render import ADDRESS, render
+from tocsin.connectors.servicenow.survey import survey
 
 __all__ = ["CONNECTOR", "Config"]
 
 CONNECTOR = Connector(
-    kind="servicenow", title="ServiceNow", Config=Config, render=render, bring=bring, expects=("assignment_group",)
+    kind="servicenow",
+    title="ServiceNow",
+    Config=Config,
+    render=render,
+    bring=bring,
+    expects=ADDRESS,
+    attaches=True,
+    inspect=inspect,
+    poll=poll,
+    survey=survey,
 )

@@ -9,13 +9,15 @@ from flask import request
 from werkzeug.wrappers import Response
 
 from tocsin.simulators.answers import Json, reply
-from tocsin.simulators.jira.calls import Here, Refused, body, inner, items, number
+from tocsin.simulators.jira.calls import Here, Refused, body, inner, items, nothing, number, texts
 from tocsin.simulators.jira.fields import BadFields, rich_text, type_id
 from tocsin.simulators.jira.issues import Issues
-from tocsin.simulators.jira.site import LINK_TYPES, Attachment, Project
+from tocsin.simulators.jira.meta import create_fields
+from tocsin.simulators.jira.site import LINK_TYPES, RESOLUTIONS, Attachment, Project
 
 MAX_PROPERTY, MAX_PROPERTY_KEY = 32_768, 255
 MAX_REMOTE_LINKS = 2000
+_BRIEF = ("self", "id", "name", "subtask")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,8 @@ class OnIssue:
             raise BadFields({"comment": "Comment body can not be empty!"})
         text = rich_text(given["body"], v3=self.here.v3, name="comment")
         properties = {str(one.get("key")): one.get("value") for one in items(given, "properties")}
-        made = self.here.site.comment(issue, text, properties)
+        made = self.here.site.comment(issue, text, properties, by=self.here.me)
+        self.here.tell("comment_created", issue, comment=made)
         return reply(self.here.shown.comment(made, full=_with_properties()), 201)
 
     def one_comment(self, key: str, comment_id: str) -> Response:
@@ -86,7 +89,7 @@ class OnIssue:
             raise Refused(404, f"The property with key {name} does not exist.")
         if request.method == "DELETE":
             del issue.properties[name]
-            return Response(status=204)
+            return nothing()
         return reply({"key": name, "value": issue.properties[name]})
 
     @staticmethod
@@ -100,7 +103,7 @@ class OnIssue:
             raise Refused(400, "The property's value must be valid JSON.") from wrong
         status = 200 if name in held else 201
         held[name] = value
-        return reply(None, status)
+        return reply({}, status)
 
     def attach(self, key: str) -> Response:
         issue = self.here.issue(key)
@@ -123,7 +126,7 @@ class OnIssue:
 
     def join(self) -> Response:
         self.issues.join(body())
-        return reply(None, 201)
+        return reply({}, 201)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +162,11 @@ class AboutSite:
             "resolution": "resolution",
             "issuetype": "issuetype",
             "project": "project",
+            "assignee": "user",
         }
         system = [self._field(key, key.capitalize(), kind, custom=False) for key, kind in names.items()]
-        custom = [self._field(key, name, "string", custom=True) for key, name in self.here.site.custom_fields.items()]
-        return reply(system + custom)
+        own = self.here.site.custom_fields.values()
+        return reply(system + [self._field(one.id, one.name, one.kind, custom=True) for one in own])
 
     @staticmethod
     def _field(key: str, name: str, kind: str, *, custom: bool) -> Json:
@@ -195,30 +199,51 @@ class AboutSite:
     def project(self, key: str) -> Response:
         return reply(self.here.shown.project(self._project(key)))
 
+    def resolutions(self) -> Response:
+        return reply([self.here.shown.resolution(name) for name in RESOLUTIONS])
+
+    def project_statuses(self, key: str) -> Response:
+        project, shown = self._project(key), self.here.shown
+        states = [shown.state(state) for state in project.workflow]
+        kinds = [shown.issue_type(project, name) for name in project.issue_types]
+        return reply([{key: kind[key] for key in _BRIEF} | {"statuses": states} for kind in kinds])
+
+    def permissions(self) -> Response:
+        """Everybody may do everything here."""
+        asked = texts(request.args.get("permissions", ""))
+        if not asked:
+            raise Refused(400, "The 'permissions' query parameter is required.")
+        held = {
+            name: {
+                "id": str(at),
+                "key": name,
+                "name": name.replace("_", " ").capitalize(),
+                "type": "PROJECT",
+                "description": "",
+                "havePermission": True,
+            }
+            for at, name in enumerate(asked, start=10)
+        }
+        return reply({"permissions": held})
+
     def issue_types(self, key: str) -> Response:
         project = self._project(key)
-        found = [self.here.shown.issue_type(project, name) for name in project.issue_types]
-        return reply({"startAt": 0, "maxResults": 50, "total": len(found), "issueTypes": found})
+        return self._page("issueTypes", [self.here.shown.issue_type(project, name) for name in project.issue_types])
 
     def issue_fields(self, key: str, kind: str) -> Response:
         project = self._project(key)
-        if kind not in {type_id(project, name) for name in project.issue_types}:
+        name = next((one for one in project.issue_types if type_id(project, one) == kind), None)
+        if name is None:
             raise Refused(404, f"No issue type with id '{kind}' exists for the project.")
-        required = {"project", "issuetype", "summary", *project.required}
-        names = [*sorted(required | {"description", "labels", "priority", "components"}), *self.here.site.custom_fields]
-        found = [
-            {
-                "fieldId": name,
-                "key": name,
-                "name": name,
-                "required": name in required,
-                "operations": ["set"],
-                "schema": {"type": "string"},
-                "hasDefaultValue": False,
-            }
-            for name in names
-        ]
-        return reply({"startAt": 0, "maxResults": 50, "total": len(found), "fields": found})
+        return self._page("fields", create_fields(self.here.site, project, name))
+
+    def _page(self, name: str, rows: list[Json]) -> Response:
+        """Data Center calls every list `values`."""
+        start, limit = number(request.args.get("startAt"), 0), min(number(request.args.get("maxResults"), 50), 200)
+        page = {"startAt": start, "maxResults": limit, "total": len(rows), name: rows[start : start + limit]}
+        if not self.here.cloud:
+            page = page | {"values": page.pop(name), "isLast": start + limit >= len(rows)}
+        return reply(page)
 
     def _project(self, key: str) -> Project:
         found = self.here.site.projects.get(key)

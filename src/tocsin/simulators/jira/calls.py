@@ -11,9 +11,12 @@ from werkzeug.wrappers import Response
 
 from tocsin.simulators.answers import Json, reply
 from tocsin.simulators.jira.fields import BadFields
+from tocsin.simulators.jira.people import Account
 from tocsin.simulators.jira.resource import Resources
-from tocsin.simulators.jira.site import Issue, Site
+from tocsin.simulators.jira.site import Change, Comment, Issue, Site
+from tocsin.simulators.jira.webhooks import Webhooks
 
+_EVENT_TYPES = {"jira:issue_created": "issue_created", "jira:issue_updated": "issue_updated"}
 NO_ISSUE = "Issue does not exist or you do not have permission to see it."
 
 
@@ -31,6 +34,11 @@ def refusal(status: int, *messages: str) -> Response:
     return reply(Refused(status, *messages).body, status)
 
 
+def nothing() -> Response:
+    """204, with the type that Jira gives its empty answers too."""
+    return reply(None, 204)
+
+
 def bad_fields(bad: BadFields) -> Response:
     """400 for fields that do not fit."""
     return reply({"errorMessages": bad.messages, "errors": bad.errors}, 400)
@@ -41,8 +49,9 @@ class Here:
     """What a view works on: the site, the version in the address, and how things are shown."""
 
     site_now: Callable[[], Site]
-    user: str
+    webhooks_now: Callable[[], Webhooks]
     max_comments: int
+    cloud: bool
 
     @property
     def site(self) -> Site:
@@ -54,8 +63,21 @@ class Here:
 
     @property
     def shown(self) -> Resources:
+        return self._shown("3" if self.v3 else "2")
+
+    @property
+    def me(self) -> Account:
+        """Who calls."""
+        account: Account = g.account
+        return account
+
+    def _shown(self, version: str) -> Resources:
         base = request.host_url.rstrip("/")
-        return Resources(site=self.site, base=base, version="3" if self.v3 else "2", user=self.user)
+        return Resources(site=self.site, base=base, version=version, user=self.me, cloud=self.cloud)
+
+    def tell(self, event: str, issue: Issue, *, change: Change | None = None, comment: Comment | None = None) -> None:
+        """Call the webhooks."""
+        self.webhooks_now().tell(event, event_body(self._shown("2"), event, issue, change=change, comment=comment))
 
     def issue(self, key: str) -> Issue:
         """The issue, or 404."""
@@ -63,6 +85,22 @@ class Here:
         if found is None:
             raise Refused(404, NO_ISSUE)
         return found
+
+
+def event_body(
+    shown: Resources, event: str, issue: Issue, *, change: Change | None = None, comment: Comment | None = None
+) -> Json:
+    """What a webhook is told, in the form of version 2; events of comments name few fields of the issue."""
+    fields = ["*all"] if comment is None else ["summary", "issuetype", "project", "assignee", "priority", "status"]
+    told: Json = {"webhookEvent": event, "issue": shown.issue(issue, fields)}
+    if comment is not None:
+        told["comment"] = shown.comment(comment)
+    else:
+        told["user"] = shown.account(shown.user)
+        told["issue_event_type_name"] = _EVENT_TYPES.get(event, "issue_generic")
+    if change is not None:
+        told["changelog"] = {"id": change.id, "items": list(change.items)}
+    return told
 
 
 def body() -> Json:

@@ -8,7 +8,7 @@ import orjson
 
 from tocsin.simulators.answers import Json
 from tocsin.simulators.jira import adf
-from tocsin.simulators.jira.site import PRIORITIES, Project, Site
+from tocsin.simulators.jira.site import PRIORITIES, CustomField, Project, Site
 
 MAX_SUMMARY = 255
 MAX_LABEL = 255
@@ -17,7 +17,8 @@ TOO_LONG = "The entered text is too long. It exceeds the allowed limit of 32,767
 NOT_ADF = "Operation value must be an Atlassian Document (see the Atlassian Document Format)"
 NOT_ON_SCREEN = "Field '{}' cannot be set. It is not on the appropriate screen, or unknown."
 RICH = ("description", "environment")
-PLAIN = ("assignee", "reporter", "parent", "duedate", "resolution", "versions", "fixVersions", "security")
+PEOPLE = ("assignee", "reporter")
+PLAIN = ("parent", "duedate", "versions", "fixVersions", "security")
 
 
 class BadFields(Exception):
@@ -64,7 +65,7 @@ def checked(site: Site, project: Project, given: Mapping[str, object], *, v3: bo
     return stored
 
 
-def missing(project: Project, given: Mapping[str, object]) -> dict[str, str]:
+def missing(site: Site, project: Project, given: Mapping[str, object]) -> dict[str, str]:
     """What a create lacks."""
     errors = {}
     if not given.get("summary"):
@@ -73,7 +74,8 @@ def missing(project: Project, given: Mapping[str, object]) -> dict[str, str]:
         errors["issuetype"] = "Specify an issue type"
     for name in project.required:
         if not given.get(name):
-            errors[name] = f"{name} is required."
+            known = site.custom_fields.get(name)
+            errors[name] = f"{known.name if known else name.capitalize()} is required."
     return errors
 
 
@@ -93,14 +95,60 @@ def type_id(project: Project, name: str) -> str:
 
 
 def _checked_one(site: Site, project: Project, name: str, value: object, *, v3: bool) -> object:
+    if name in project.off_screen:
+        raise BadFields({name: NOT_ON_SCREEN.format(name)})
     if name in RICH:
         return rich_text(value, v3=v3, name=name)
+    if name in PEOPLE:
+        return _person(site, name, value)
     check = _CHECKS.get(name)
     if check:
         return check(project, value)
-    if name in PLAIN or name in site.custom_fields:
+    if name in PLAIN:
         return value
-    raise BadFields({name: NOT_ON_SCREEN.format(name)})
+    if name not in site.custom_fields:
+        raise BadFields({name: NOT_ON_SCREEN.format(name)})
+    return _custom(site, site.custom_fields[name], value, v3=v3)
+
+
+def _person(site: Site, name: str, value: object) -> object:
+    """Stored as {accountId}; null unassigns."""
+    if value is None:
+        return None
+    given = value if isinstance(value, Mapping) else {}
+    asked = given.get("accountId") or given.get("id") or given.get("name")
+    known = site.people.known(asked)
+    if known is None:
+        raise BadFields({name: f"User '{asked}' does not exist."})
+    return {"accountId": known.account_id, "displayName": known.name}
+
+
+def _custom(site: Site, known: CustomField, value: object, *, v3: bool) -> object:
+    """In the form of the field's type: text, document, number, {value} of the offered ones, or a list of those."""
+    if value is None:
+        return None
+    if known.is_list:
+        if not isinstance(value, list):
+            raise BadFields({known.id: "data was not an array"})
+        return [_custom_one(site, known, one, v3=v3) for one in value]
+    return _custom_one(site, known, value, v3=v3)
+
+
+def _custom_one(site: Site, known: CustomField, value: object, *, v3: bool) -> object:
+    if known.is_long:
+        return rich_text(value, v3=v3, name=known.id)
+    if known.kind == "option":
+        asked = value.get("value") if isinstance(value, Mapping) else None
+        if asked not in known.values:
+            raise BadFields({known.id: f"Specify a valid 'value' for {known.name}"})
+        return {"value": asked, "id": str(20_000 + known.values.index(str(asked)))}
+    if known.kind == "user":
+        return _person(site, known.id, value)
+    if known.kind == "number" and (isinstance(value, bool) or not isinstance(value, (int, float))):
+        raise BadFields({known.id: "Operation value must be a number"})
+    if known.kind == "string" and not isinstance(value, str):
+        raise BadFields({known.id: "Operation value must be a string"})
+    return value
 
 
 def _summary(_project: Project, value: object) -> object:

@@ -12,9 +12,9 @@ from werkzeug.wrappers import Response
 from tocsin.simulators.answers import Json, reply
 from tocsin.simulators.front import INDEX_LAG
 from tocsin.simulators.jira import jql
-from tocsin.simulators.jira.calls import Here, Refused, body, inner, items, number, texts
+from tocsin.simulators.jira.calls import Here, Refused, body, inner, items, nothing, number, texts
 from tocsin.simulators.jira.fields import NOT_ON_SCREEN, BadFields, checked, label, missing, project_of, rich_text
-from tocsin.simulators.jira.site import LINK_TYPES, Issue, Project
+from tocsin.simulators.jira.site import LINK_TYPES, RESOLUTIONS, Issue, Project, item
 
 MAX_FOUND = 5000
 MAX_BULK = 100
@@ -51,37 +51,62 @@ class Issues:
             stored = checked(here.site, project, fields, v3=here.v3)
         except BadFields as bad:
             errors, messages = bad.errors, bad.messages
-        errors = missing(project, fields) | errors
+        errors = missing(here.site, project, fields) | errors
         if errors or messages:
             raise BadFields(errors, *messages)
         changed = self._updated(project, stored, update)
-        issue = here.site.create(project, changed)
-        self._act(issue, update)
+        issue = here.site.create(project, changed, by=here.me)
         issue.properties |= {str(one.get("key")): one.get("value") for one in items(given, "properties")}
+        here.tell("jira:issue_created", issue)
+        self._act(issue, update)
         if transition := inner(given, "transition"):
             self._move(issue, transition, {})
         return reply(here.shown.reference(issue), 201)
 
     def read(self, key: str) -> Response:
         wanted, properties = texts(request.args.get("fields", "")), texts(request.args.get("properties", ""))
-        return reply(self.here.shown.issue(self.here.issue(key), wanted, properties=properties))
+        expand = texts(request.args.get("expand", ""))
+        return reply(self.here.shown.issue(self.here.issue(key), wanted, properties=properties, expand=expand))
+
+    def changelog(self, key: str) -> Response:
+        found = self.here.issue(key).changes
+        start, limit = number(request.args.get("startAt"), 0), min(number(request.args.get("maxResults"), 100), 100)
+        shown = [self.here.shown.change(one) for one in found[start : start + limit]]
+        page = {"startAt": start, "maxResults": limit, "total": len(found), "isLast": start + limit >= len(found)}
+        return reply(page | {"self": request.url, "values": shown})
+
+    def assign(self, key: str) -> Response:
+        self._set(self.here.issue(key), {"assignee": body()}, {})
+        return nothing()
 
     def edit(self, key: str) -> Response:
-        here, issue, given = self.here, self.here.issue(key), body()
+        issue, given = self.here.issue(key), body()
         fields, update = inner(given, "fields"), inner(given, "update")
         _refuse_shared(fields, update)
-        stored = checked(here.site, issue.project, fields, v3=here.v3)
-        issue.fields = self._updated(issue.project, issue.fields | stored, update)
+        self._set(issue, fields, update)
         self._act(issue, update)
         issue.properties |= {str(one.get("key")): one.get("value") for one in items(given, "properties")}
-        here.site.touch(issue)
         if request.args.get("returnIssue", "").lower() == "true":
             return self.read(key)
-        return Response(status=204)
+        return nothing()
+
+    def _set(self, issue: Issue, fields: Mapping[str, object], update: Mapping[str, object]) -> None:
+        """Sets fields, writes the changelog and calls the webhooks."""
+        here, before = self.here, issue.fields
+        stored = checked(here.site, issue.project, fields, v3=here.v3)
+        issue.fields = self._updated(issue.project, before | stored, update)
+        here.site.touch(issue)
+        names = [name for name, value in issue.fields.items() if value != before.get(name)]
+        if names:
+            changes = [item(name, before.get(name), issue.fields[name]) for name in names]
+            here.tell("jira:issue_updated", issue, change=here.site.changed(issue, changes, by=here.me))
 
     def delete(self, key: str) -> Response:
-        del self.here.site.issues[self.here.issue(key).key]
-        return Response(status=204)
+        issue = self.here.issue(key)
+        self.here.tell("jira:issue_deleted", issue)
+        del self.here.site.issues[issue.key]
+        self.here.site.deleted.append(issue.key)
+        return nothing()
 
     def _updated(self, project: Project, fields: Json, update: Mapping[str, object]) -> Json:
         """The fields after the operations of `update` (set, and add or remove for labels)."""
@@ -100,7 +125,8 @@ class Issues:
         """Comments and links that came with the create or edit."""
         for operation in items(update, "comment"):
             text = rich_text(inner(operation, "add").get("body"), v3=self.here.v3, name="comment")
-            self.here.site.comment(issue, text, {})
+            made = self.here.site.comment(issue, text, {}, by=self.here.me)
+            self.here.tell("comment_created", issue, comment=made)
         for operation in items(update, "issuelinks"):
             self.join(inner(operation, "add"), issue)
 
@@ -120,9 +146,13 @@ class Issues:
     # -- workflow ------------------------------------------------------------------------------------------------
 
     def transitions(self, key: str) -> Response:
-        found = self.here.site.transitions(self.here.issue(key))
-        asked = request.args.get("transitionId")
-        shown = [self.here.shown.transition(state) for state in found if asked in (None, state.transition_id)]
+        issue = self.here.issue(key)
+        asked, full = request.args.get("transitionId"), "transitions.fields" in request.args.get("expand", "")
+        shown = [
+            self.here.shown.transition(issue.project, state, fields=full)
+            for state in self.here.site.transitions(issue)
+            if asked in (None, state.transition_id)
+        ]
         return reply({"expand": "transitions", "transitions": shown})
 
     def transit(self, key: str) -> Response:
@@ -131,7 +161,7 @@ class Issues:
         _refuse_shared(fields, update)
         self._move(issue, inner(given, "transition"), fields)
         self._act(issue, update)
-        return Response(status=204)
+        return nothing()
 
     def _move(self, issue: Issue, transition: Mapping[str, object], fields: Mapping[str, object]) -> None:
         asked = str(transition.get("id", ""))
@@ -140,10 +170,20 @@ class Issues:
         state = next((one for one in self.here.site.transitions(issue) if one.transition_id == asked), None)
         if state is None:
             raise Refused(400, f"Transition id '{asked}' is not valid for this issue.")
-        for name in fields:
-            if name != "resolution" or state.category != "done":
-                raise BadFields({name: NOT_ON_SCREEN.format(name)})
-        self.here.site.move(issue, state, resolution=str(inner(fields, "resolution").get("name", "")))
+        screen = issue.project.screen(state)
+        if wrong := {name: NOT_ON_SCREEN.format(name) for name in fields if name not in screen}:
+            raise BadFields(wrong)
+        if lacking := {
+            name: f"{name.capitalize()} is required." for name in screen if screen[name] and not fields.get(name)
+        }:
+            raise BadFields(lacking)
+        resolution = str(inner(fields, "resolution").get("name", ""))
+        if resolution and resolution not in RESOLUTIONS:
+            raise BadFields({"resolution": f"Resolution name '{resolution}' is not valid"})
+        others = {name: value for name, value in fields.items() if name != "resolution"}
+        issue.fields |= checked(self.here.site, issue.project, others, v3=self.here.v3)
+        change = self.here.site.move(issue, state, resolution=resolution, by=self.here.me)
+        self.here.tell("jira:issue_updated", issue, change=change)
 
     # -- search --------------------------------------------------------------------------------------------------
 
@@ -198,13 +238,10 @@ class Issues:
         keys = texts(given.get("issueIdsOrKeys"))
         if not 1 <= len(keys) <= MAX_BULK:
             raise Refused(400, f"issueIdsOrKeys must have 1 to {MAX_BULK} entries.")
-        found = [(key, self.here.site.issue(key)) for key in keys]
+        found = [one for key in keys if (one := self.here.site.issue(key))]  # what is not there is not told as an error
         properties = texts(given.get("properties"))
-        shown = [
-            self.here.shown.issue(one, texts(given.get("fields")), properties=properties) for _, one in found if one
-        ]
-        errors = [{"id": key, "errorMessage": "Issue not found"} for key, one in found if not one]
-        return reply({"expand": "names,schema", "issues": shown, "issueErrors": errors})
+        shown = [self.here.shown.issue(one, texts(given.get("fields")), properties=properties) for one in found]
+        return reply({"issues": shown, "issueErrors": []})
 
 
 def _refuse_shared(fields: Mapping[str, object], update: Mapping[str, object]) -> None:

@@ -6,13 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from tocsin.simulators.answers import Json, stable_id
+from tocsin.simulators.answers import Json
 from tocsin.simulators.jira import adf
-from tocsin.simulators.jira.fields import RICH, type_id
+from tocsin.simulators.jira.fields import PEOPLE, RICH, type_id
+from tocsin.simulators.jira.people import Account
 from tocsin.simulators.jira.site import (
     CATEGORIES,
     LINK_TYPES,
+    RESOLUTIONS,
     Attachment,
+    Change,
     Comment,
     Issue,
     Project,
@@ -20,16 +23,6 @@ from tocsin.simulators.jira.site import (
     Site,
     State,
 )
-
-RESOLUTION_FIELD: Json = {
-    "required": False,
-    "name": "Resolution",
-    "key": "resolution",
-    "operations": ["set"],
-    "schema": {"type": "resolution", "system": "resolution"},
-    "allowedValues": [{"name": "Done", "id": "10000"}],
-}
-"""What the screen of a transition into done offers."""
 
 
 def wire(at: datetime) -> str:
@@ -44,7 +37,9 @@ class Resources:
     site: Site
     base: str
     version: str
-    user: str
+    user: Account
+    """Who asks."""
+    cloud: bool = True
 
     @property
     def root(self) -> str:
@@ -60,20 +55,26 @@ class Resources:
 
     def me(self) -> Json:
         """The caller, as /myself shows it."""
-        return self.user_reference() | {"locale": "en_US"}
+        return self.account(self.user) | {"locale": "en_US"}
 
-    def user_reference(self) -> Json:
-        """The caller, as author of something."""
-        account_id = stable_id("account", self.user, length=24)
-        return {
-            "self": f"{self.root}/user?accountId={account_id}",
-            "accountId": account_id,
-            "accountType": "atlassian",
-            "emailAddress": self.user,
-            "displayName": self.user,
-            "active": True,
-            "timeZone": "Etc/UTC",
+    def account(self, one: Account) -> Json:
+        """Somebody, as author or assignee of something."""
+        shown: Json = {"displayName": one.name, "active": True, "timeZone": "Etc/UTC", "emailAddress": one.login}
+        if not self.cloud:
+            return shown | {"self": f"{self.root}/user?username={one.login}", "name": one.login, "key": one.account_id}
+        return shown | {
+            "self": f"{self.root}/user?accountId={one.account_id}",
+            "accountId": one.account_id,
+            "accountType": "app" if one.is_app else "atlassian",
         }
+
+    def author(self, login: str) -> Json:
+        """Who bears this login."""
+        return self.account(self.site.people.accounts.get(login) or self.user)
+
+    def _person(self, value: object) -> Json | None:
+        found = self.site.people.known(value.get("accountId")) if isinstance(value, dict) else None
+        return self.account(found) if found else None
 
     def state(self, state: State) -> Json:
         category = CATEGORIES[state.category]
@@ -86,20 +87,41 @@ class Resources:
             "statusCategory": {"self": f"{self.root}/statuscategory/{category['id']}", **category},
         }
 
-    def transition(self, state: State) -> Json:
-        done = state.category == "done"
-        return {
+    def transition(self, project: Project, state: State, *, fields: bool) -> Json:
+        """A way into a status; `fields` shows those of its screen."""
+        screen = project.screen(state)
+        shown: Json = {
             "id": state.transition_id,
             "name": state.name,
             "to": self.state(state),
-            "hasScreen": done,
-            "isGlobal": True,
+            "hasScreen": bool(screen),
+            "isGlobal": not project.ways,
             "isInitial": False,
             "isAvailable": True,
             "isConditional": False,
             "isLooped": False,
-            "fields": {"resolution": RESOLUTION_FIELD} if done else {},
         }
+        return (
+            shown | {"fields": {key: self._on_screen(key, must) for key, must in screen.items()}} if fields else shown
+        )
+
+    def _on_screen(self, key: str, must: bool) -> Json:
+        custom = self.site.custom_fields.get(key)
+        shown: Json = {
+            "required": must,
+            "name": custom.name if custom else key.capitalize(),
+            "key": key,
+            "operations": ["set"],
+            "schema": {"type": custom.kind if custom else key, **({} if custom else {"system": key})},
+            "hasDefaultValue": False,
+        }
+        if key == "resolution":
+            shown["allowedValues"] = [self.resolution(name) for name in RESOLUTIONS]
+        return shown
+
+    def resolution(self, name: str) -> Json:
+        number = str(10_000 + RESOLUTIONS.index(name)) if name in RESOLUTIONS else "10000"
+        return {"self": f"{self.root}/resolution/{number}", "id": number, "name": name, "description": ""}
 
     def project(self, project: Project) -> Json:
         return {
@@ -130,10 +152,18 @@ class Resources:
     def reference(self, issue: Issue) -> Json:
         return {"id": issue.id, "key": issue.key, "self": f"{self.root}/issue/{issue.id}"}
 
-    def issue(self, issue: Issue, wanted: Iterable[str], *, properties: Iterable[str] = ()) -> Json:
+    def issue(
+        self, issue: Issue, wanted: Iterable[str], *, properties: Iterable[str] = (), expand: Iterable[str] = ()
+    ) -> Json:
         """An issue with the wanted fields: names, *all, *navigable, and -name for what not."""
         shown: Json = {"expand": "renderedFields,names,schema,transitions,changelog", **self.reference(issue)}
         shown["fields"] = self._chosen(self._fields(issue), list(wanted))
+        if "transitions" in expand:
+            ways = self.site.transitions(issue)
+            shown["transitions"] = [self.transition(issue.project, state, fields=False) for state in ways]
+        if "changelog" in expand:
+            rows = [self.change(one) for one in reversed(issue.changes)]
+            shown["changelog"] = {"startAt": 0, "maxResults": len(rows), "total": len(rows), "histories": rows}
         if keys := list(properties):
             held = issue.properties
             shown["properties"] = {key: held[key] for key in held if key in keys or "*all" in keys}
@@ -148,12 +178,15 @@ class Resources:
         }
 
     def _fields(self, issue: Issue) -> Json:
-        fields = {name: self.rich(value) if name in RICH else value for name, value in issue.fields.items()}
+        long = {one.id for one in self.site.custom_fields.values() if one.is_long}
+        fields = {name: self.rich(one) if name in RICH or name in long else one for name, one in issue.fields.items()}
+        fields |= {name: self._person(issue.fields[name]) for name in PEOPLE if name in issue.fields}
         kind = issue.fields.get("issuetype")
         assert isinstance(kind, dict)
         category = CATEGORIES[issue.state.category]
         return {
             "description": None,
+            "reporter": self.author(issue.creator),
             "priority": self.priority("Medium"),
             "labels": [],
             "components": [],
@@ -163,12 +196,11 @@ class Resources:
             "project": {key: value for key, value in self.project(issue.project).items() if key != "issueTypes"},
             "status": self.state(issue.state),
             "statusCategory": {"self": f"{self.root}/statuscategory/{category['id']}", **category},
-            "resolution": {"name": issue.resolution, "id": "10000"} if issue.resolution else None,
+            "resolution": self.resolution(issue.resolution) if issue.resolution else None,
             "resolutiondate": wire(issue.resolved) if issue.resolved else None,
             "created": wire(issue.created),
             "updated": wire(issue.updated),
-            "creator": self.user_reference(),
-            "reporter": self.user_reference(),
+            "creator": self.author(issue.creator),
             "comment": self.comments(issue.comments),
             "attachment": [self.attachment(one) for one in issue.attachments],
             "issuelinks": [self._link(*link) for link in issue.links],
@@ -209,8 +241,8 @@ class Resources:
         shown: Json = {
             "self": f"{self.root}/comment/{one.id}",
             "id": one.id,
-            "author": self.user_reference(),
-            "updateAuthor": self.user_reference(),
+            "author": self.author(one.author),
+            "updateAuthor": self.author(one.author),
             "body": self.rich(one.body),
             "created": wire(one.created),
             "updated": wire(one.created),
@@ -220,6 +252,11 @@ class Resources:
             shown["properties"] = [{"key": key, "value": value} for key, value in one.properties.items()]
         return shown
 
+    def change(self, one: Change) -> Json:
+        """One entry of the changelog; what was or is empty is an empty text here, as the published schema wants it."""
+        items = [{key: "" if value is None else value for key, value in item.items()} for item in one.items]
+        return {"id": one.id, "author": self.author(one.by), "created": wire(one.at), "items": items}
+
     def remote_link(self, issue: Issue, link: RemoteLink) -> Json:
         given = link.body
         return {
@@ -227,7 +264,7 @@ class Resources:
             "self": f"{self.root}/issue/{issue.key}/remotelink/{link.id}",
             "globalId": link.global_id or None,
             "application": given.get("application") or {},
-            "relationship": given.get("relationship"),
+            **({"relationship": given["relationship"]} if given.get("relationship") else {}),
             "object": given.get("object"),
         }
 
@@ -236,7 +273,7 @@ class Resources:
             "self": f"{self.root}/attachment/{one.id}",
             "id": one.id,
             "filename": one.name,
-            "author": self.user_reference(),
+            "author": self.account(self.user),
             "created": wire(one.created),
             "size": len(one.raw),
             "mimeType": one.media_type,

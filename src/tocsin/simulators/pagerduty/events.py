@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from uuid import uuid4
 
 import orjson
@@ -11,14 +11,13 @@ from flask import Blueprint, request
 from werkzeug.wrappers import Response
 
 from tocsin.simulators.answers import Json, reply
-from tocsin.simulators.pagerduty.account import Account, Service
+from tocsin.simulators.front import LATE
+from tocsin.simulators.pagerduty.account import Account
+from tocsin.simulators.pagerduty.shape import change_errors, event_errors, key_errors
+from tocsin.simulators.pagerduty.things import Service
 
 MAX_BODY = 512 * 1024
 """Bytes (01-Overview, Size Limits)."""
-MAX_SUMMARY = 1024
-MAX_DEDUP_KEY = 255
-SEVERITIES = ("critical", "warning", "error", "info")
-ACTIONS = ("trigger", "acknowledge", "resolve")
 
 
 def invalid(*errors: str, message: str = "Event object is invalid") -> Response:
@@ -82,7 +81,9 @@ class _Events:
         if errors := event_errors(event):
             return invalid(*errors)
         key = str(event.get("dedup_key") or uuid4().hex)
-        self._account().apply(service, str(event["event_action"]), key, event)
+        self._account().accept(
+            service, str(event["event_action"]), key, event, late_s=float(request.environ.get(LATE, 0))
+        )
         return reply({"status": "success", "message": "Event processed", "dedup_key": key}, 202)
 
     def change(self) -> Response:
@@ -90,16 +91,14 @@ class _Events:
         service = self._service(event)
         if service.routing_key.startswith("R"):
             return invalid("Change events cannot be sent to ruleset integration keys")
-        payload = event.get("payload")
-        errors = _summary_errors(payload) if isinstance(payload, dict) else ["'payload' is missing or blank"]
-        if errors:
+        if errors := change_errors(event):
             return invalid(*errors)
         self._account().change(service, event)
         return reply({"status": "success", "message": "Change event processed"}, 202)
 
     def _service(self, event: Json) -> Service:
         """The service that the event's routing key leads to."""
-        if errors := _key_errors(event.get("routing_key")):
+        if errors := key_errors(event.get("routing_key")):
             raise _Refused(invalid(*errors))
         key = str(event["routing_key"])
         if self._limit.reached(key):
@@ -124,68 +123,3 @@ def _event() -> Json:
     if not isinstance(event, dict):
         raise _Refused(invalid("JSON object could not be parsed", message="Event object format is unrecognized"))
     return event
-
-
-def event_errors(event: Mapping[str, object]) -> list[str]:
-    """What is wrong with an alert event, in PagerDuty's words; empty when it is valid."""
-    action = event.get("event_action")
-    if not action:
-        return ["'event_action' is missing or blank"]
-    if action not in ACTIONS:
-        return ["'event_action' is invalid (must be one of the following: 'trigger', 'acknowledge' or 'resolve')"]
-    errors = []
-    key = event.get("dedup_key")
-    if action != "trigger" and not key:
-        errors.append("'dedup_key' is missing or blank")
-    if key and len(str(key)) > MAX_DEDUP_KEY:
-        errors.append(f"'dedup_key' is too long (maximum is {MAX_DEDUP_KEY} characters)")
-    if action == "trigger":
-        payload = event.get("payload")
-        errors += _payload_errors(payload) if isinstance(payload, dict) else ["'payload' is missing or blank"]
-        errors += _context_errors(event)
-    return errors
-
-
-def _payload_errors(payload: Mapping[str, object]) -> list[str]:
-    errors = _summary_errors(payload)
-    if not payload.get("source"):
-        errors.append("'payload.source' is missing or blank")
-    severity = payload.get("severity")
-    if not severity:
-        errors.append("'payload.severity' is missing or blank")
-    elif severity not in SEVERITIES:
-        errors.append(
-            "'payload.severity' is invalid (must be one of the following: 'critical', 'warning', 'error' or 'info')"
-        )
-    return errors
-
-
-def _summary_errors(payload: Mapping[str, object]) -> list[str]:
-    summary = payload.get("summary")
-    if not isinstance(summary, str) or not summary.strip():
-        return ["'payload.summary' is missing or blank"]
-    if len(summary) > MAX_SUMMARY:
-        return [f"'summary' is too long (maiximum is {MAX_SUMMARY} characters)"]  # the vendor's own spelling
-    return []
-
-
-def _context_errors(event: Mapping[str, object]) -> list[str]:
-    errors = []
-    for name, required in (("links", "href"), ("images", "src")):
-        given = event.get(name) or []
-        if not isinstance(given, list) or not all(isinstance(one, dict) and one.get(required) for one in given):
-            errors.append(f"'{name}' is invalid (each must have '{required}')")
-        elif name == "images" and not all(str(one["src"]).startswith("https://") for one in given):
-            errors.append("'images' is invalid (each 'src' must be served via HTTPS)")
-    return errors
-
-
-def _key_errors(key: object) -> list[str]:
-    if not key:
-        return ["'routing_key' is missing or blank"]
-    errors = []
-    if len(str(key)) != 32:
-        errors.append("Length of 'routing_key' is incorrect (should be 32 characters)")
-    if not str(key).isalnum():
-        errors.append("'routing_key' cannot contain non-alphanumeric characters.")
-    return errors

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlparse
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
 
+from tocsin.simulators.servicenow.columns import DATE_TIMES, JOURNALS
 from tocsin.simulators.servicenow.instance import Instance, Row
 from tocsin.simulators.servicenow.shown import JOURNAL_LABEL, author, display
-from tocsin.simulators.servicenow.tables import JOURNALS
-
-if TYPE_CHECKING:
-    from werkzeug.wrappers import Response
 
 _COLUMNS = (
     *("number", "opened_at", "short_description", "priority", "state", "assignment_group", "assigned_to"),
@@ -49,11 +46,27 @@ def pages(instance: Callable[[], Instance]) -> Blueprint:
             }
             for entry in here.journal(row["sys_id"], *JOURNALS)
         ]
-        children = [_shown(here, one) for one in here.rows("incident") if one["parent_incident"] == row["sys_id"]]
+        children = [_shown(here, one) for one in here.children(row["sys_id"])]
         files = [one for one in here.rows("sys_attachment") if one["table_sys_id"] == row["sys_id"]]
+        change = here.row("change_request", row["caused_by"]) or {}
         return render_template(
-            "servicenow/incident.html", one=_shown(here, row), notes=notes, children=children, files=files
+            "servicenow/incident.html",
+            one=_shown(here, row),
+            notes=notes,
+            children=children,
+            files=files,
+            cause=change.get("short_description", ""),
         )
+
+    @site.get("/file/<sys_id>")
+    def file(sys_id: str) -> Response:
+        here = instance()
+        row = here.row("sys_attachment", sys_id)
+        if row is None:
+            abort(404, f"{sys_id}: no such file")
+        # Shown as a download: what a stranger uploaded must not run as a page of this site.
+        headers = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
+        return Response(here.files.get(sys_id, b""), content_type="application/octet-stream", headers=headers)
 
     @site.get("/nav_to.do")
     @site.get("/incident.do")
@@ -67,7 +80,13 @@ def pages(instance: Callable[[], Instance]) -> Blueprint:
 
 
 def _shown(instance: Instance, row: Row) -> dict[str, str]:
-    """The display values of a row, and the raw values under `<column>_value` where the page colours by them."""
+    """The display values of a row (moments stay UTC, as in the activity), and the raw values under `<column>_value`
+    where the page colours by them."""
     table = instance.table("incident")
-    shown = {column: display(instance, table, row, column, row[column]) for column in _COLUMNS}
-    return shown | {f"{column}_value": row[column] for column in ("priority", "state")}
+    shown = {
+        column: row[column] if column in DATE_TIMES else display(instance, table, row, column, row[column])
+        for column in _COLUMNS
+    }
+    files = sum(one["table_sys_id"] == row["sys_id"] for one in instance.tables.get("sys_attachment", {}).values())
+    raw = {f"{column}_value": row[column] for column in ("priority", "state")}
+    return shown | raw | {"files": str(files) if files else ""}

@@ -1,15 +1,24 @@
-"""What the base system's rules and policies make of a write to a task: priority, life cycle, mandatory fields.
+"""What the base system's rules and policies make of a write to an incident: priority, life cycle, mandatory fields,
+children.
 
-Sources: docs "def-prio-lookup-rules", "c_IncidentManagementStateModel", "reopening-incident"; reference vendors.md §3.
+Sources: docs "def-prio-lookup-rules", "c_IncidentManagementStateModel", "reopening-incident",
+"parent-child-state-sync"; reference vendors.md §3.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 from tocsin.simulators.answers import stable_id
+
+if TYPE_CHECKING:
+    from tocsin.simulators.servicenow.instance import Instance
 
 Row = dict[str, str]
 
 NEW, IN_PROGRESS, ON_HOLD, RESOLVED, CLOSED, CANCELED = "1", "2", "3", "6", "7", "8"
+AWAITING_CALLER = "1"
 PRIORITY = {
     ("1", "1"): "1",
     ("1", "2"): "2",
@@ -36,10 +45,16 @@ class Aborted(Exception):
         super().__init__(f"{message}: {detail}")
 
 
-def aborted_by(rule: str, table: str) -> Aborted:
+def aborted_by(rule: str, table: str, *, sys_id: str = "") -> Aborted:
     """The refusal of a business rule, in the platform's words (reference vendors.md §3.4)."""
-    stack = f"'{rule}^{stable_id('sys_script', rule)}'. Business Rule Stack:{rule}"
+    stack = f"'{rule}^{sys_id or stable_id('sys_script', rule)}'. Business Rule Stack:{rule}"
     return Aborted("Operation Failed", f"Operation against file '{table}' was aborted by Business Rule {stack}")
+
+
+def mandatory(labels: Iterable[str]) -> Aborted:
+    """The refusal of a data policy for columns that must not be empty."""
+    listed = ", ".join(labels)
+    return Aborted("Operation Failed", f"Data Policy Exception: The following fields are mandatory: {listed}")
 
 
 def incident_rules(before: Row | None, row: Row, *, actor_id: str, now: str, support_group: str) -> None:
@@ -71,10 +86,7 @@ def _enforce_life_cycle(before: Row | None, row: Row) -> None:
         return
     missing = [label for column, label in MANDATORY.items() if not row[column]]
     if missing:
-        raise Aborted(
-            "Operation Failed",
-            f"Data Policy Exception: The following fields are mandatory: {', '.join(missing)}",
-        )
+        raise mandatory(missing)
 
 
 def _stamp(was: str, row: Row, *, actor_id: str, now: str) -> None:
@@ -90,3 +102,23 @@ def _stamp(was: str, row: Row, *, actor_id: str, now: str) -> None:
     if was == RESOLVED and state in (NEW, IN_PROGRESS, ON_HOLD):
         row.update(reopened_time=now, reopened_by=actor_id, resolved_at="", resolved_by="")
         row["reopen_count"] = str(int(row["reopen_count"] or 0) + 1)
+
+
+def children_follow(instance: Instance, before: Row, after: Row, *, actor: str) -> None:
+    """Child incidents take over their parent's new state; closing and cancelling leave them as they are."""
+    state = after["state"]
+    if state == before["state"] or state not in (IN_PROGRESS, ON_HOLD, RESOLVED):
+        return
+    if state == ON_HOLD and after["hold_reason"] == AWAITING_CALLER:
+        return
+    values = {"state": state}
+    if state == ON_HOLD:
+        values["hold_reason"] = after["hold_reason"]
+    if state == RESOLVED:
+        values |= {"close_code": after["close_code"], "close_notes": after["close_notes"]}
+        values["work_notes"] = f"Resolution notes copied from {after['number']}: {after['close_notes']}"
+    reopening = before["state"] == RESOLVED
+    for child in instance.children(after["sys_id"]):
+        open_child = child["state"] not in (RESOLVED, CLOSED, CANCELED)
+        if child["state"] != state and (open_child or (reopening and child["state"] == RESOLVED)):
+            instance.update("incident", child["sys_id"], values, actor=actor)

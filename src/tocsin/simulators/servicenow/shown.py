@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tocsin.simulators.servicenow.columns import JOURNALS, choices, kind
 from tocsin.simulators.servicenow.instance import Instance, Row
-from tocsin.simulators.servicenow.tables import CHOICES, JOURNALS, Table
+from tocsin.simulators.servicenow.tables import Table
 
 JOURNAL_LABEL = {"work_notes": "Work notes", "comments": "Additional comments"}
 _ELEMENTS = {"work_notes": ("work_notes",), "comments": ("comments",), "comments_and_work_notes": JOURNALS}
+HIDDEN = "********"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,13 +23,17 @@ class View:
     exclude_reference_link: bool = False
     base_url: str = ""
 
-    def shown(self, instance: Instance, table: Table, row: Row) -> dict[str, object]:
-        """One row of the result. Unknown fields are left out."""
-        columns = self.fields or tuple(row)
+    def shown(self, instance: Instance, name: str, row: Row) -> dict[str, object]:
+        """One row of the result, with the columns of the table `name` that was asked for. Unknown fields and those
+        that an ACL denies are left out."""
+        table = instance.table(name)
+        denied = instance.customer.denied(table, "read")
+        own = tuple(column for column in row if not table.columns or column in table.columns)
+        columns = self.fields or (*own, *sorted(table.columns - set(own)))
         return {
-            column: self._cell(instance, table, row, column, value)
+            column: self._cell(instance, instance.table_of(row, name), row, column, value)
             for column in columns
-            if (value := instance.value(table, row, column)) is not None or "." in column
+            if column not in denied and ((value := instance.value(name, row, column)) is not None or "." in column)
         }
 
     def _cell(self, instance: Instance, table: Table, row: Row, column: str, value: str | None) -> object:
@@ -47,22 +53,24 @@ class View:
 
 
 def display(instance: Instance, table: Table, row: Row, column: str, value: str) -> str:
-    """What a person sees in a column: a choice's label, a referenced row's name, a journal's stream."""
+    """What a person sees in a column: a choice's label, a referenced row's name, a moment of the own time zone, a
+    journal's stream."""
     if column in _ELEMENTS and table.journal:
         return "".join(
-            f"{entry['sys_created_on']} - {author(instance, entry['sys_created_by'])} "
+            f"{instance.shown_at(entry['sys_created_on'])} - {author(instance, entry['sys_created_by'])} "
             f"({JOURNAL_LABEL[entry['element']]})\n{entry['value']}\n\n"
             for entry in instance.journal(row["sys_id"], *_ELEMENTS[column])
         )
     target = _target(instance, table, column)
     if target:
         referenced = instance.row(target, value)
-        if referenced is None:
-            return value
-        return referenced.get(instance.table(referenced.get("sys_class_name") or target).shown_as, "")
-    if column in CHOICES and table.name in ("incident", "problem", "task"):
-        return CHOICES[column].get(value, value)
-    return value
+        return referenced.get(instance.table_of(referenced, target).shown_as, "") if referenced else value
+    last = column.rpartition(".")[2]
+    if kind(last) == "glide_date_time":
+        return instance.shown_at(value)
+    if kind(last) == "password":
+        return HIDDEN
+    return choices(table.name, last).get(value, value)
 
 
 def author(instance: Instance, user_name: str) -> str:

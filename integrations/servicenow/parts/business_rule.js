@@ -1,0 +1,3 @@
+(function executeRule(current, previous) {
+    TocsinTell.tell(current, '@ACTION@', '@WORDS@');
+})(current, previous);

@@ -1,0 +1,1 @@
+"""What `tocsin doctor` looks at: Tocsin itself, and each destination."""
