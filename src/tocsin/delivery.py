@@ -236,6 +236,8 @@ def _tell(app: App, record: Record, outcome: Outcome, state: str) -> None:
     confirmation, now = outcome.confirmation, app.database.now()
     first = bool(confirmation and confirmation.external_id and outcome.settled and not record.external_id)
     with app.database.transaction() as connection:
+        if confirmation is not None:
+            records.one_at_a_time(connection, record.incident_id)
         if first:
             kin.ask_children(connection, record.incident_id)
         if state == "closed" or (confirmation is not None and confirmation.human_touched):

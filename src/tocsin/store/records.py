@@ -319,6 +319,11 @@ def _confirmed(confirmation: Confirmation | None) -> dict[str, object]:
     }
 
 
+def one_at_a_time(connection: Connection, incident_id: UUID) -> None:
+    """Wait until nobody else writes notes across this incident's records; two who do would block each other."""
+    run(connection, "SELECT pg_advisory_xact_lock(7203, hashtext(:incident))", incident=str(incident_id))
+
+
 def ask_again(connection: Connection, incident_id: UUID, *, human_touched: bool = False) -> None:
     """Have the incident decided again soon."""
     run(
