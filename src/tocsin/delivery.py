@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
-from uuid import uuid5
+from datetime import datetime
 
 import uuid_utils.compat
 from prometheus_client import Counter, Histogram
@@ -28,9 +27,9 @@ from tocsin.decide.standing import after, charged
 from tocsin.domain.audit import AuditEntry
 from tocsin.domain.record import Confirmation, Outcome, Reason, Record, Task
 from tocsin.domain.standing import Standing
-from tocsin.store import crosslinks, destinations, kin, mirroring, records, shadows
-from tocsin.store.inbox import keep_signals, write_audit
-from tocsin.understanding import alert_of_ours, signal_of_ours
+from tocsin.settling import raise_alert, settle
+from tocsin.store import destinations, mirroring, records, shadows
+from tocsin.store.inbox import write_audit
 
 __all__ = ["AT_ONCE", "Couriers", "attempt", "deliver"]
 
@@ -43,12 +42,7 @@ DELIVER_LOCK = 7_202
 SLOTS = 2
 """Processes of one host that deliver at a time: a second one takes over when the first hangs or is stopped."""
 
-FIRST_RETRY = timedelta(seconds=2)
-LONGEST_RETRY = timedelta(minutes=15)
-"""Retries double from the first to the longest, with jitter; a vendor's Retry-After is always honoured."""
-
 DELIVERED = Histogram("tocsin_delivery_seconds", "Seconds of one attempt", ["connector", "reason"])
-DEAD = Counter("tocsin_records_dead_total", "Records that need a person, by reason", ["connector", "reason"])
 OPENED = Counter("tocsin_circuit_opened_total", "Times that a destination was put to rest", ["destination", "reason"])
 
 
@@ -124,7 +118,7 @@ def attempt(app: App, couriers: Couriers, record: Record, *, until_s: float | No
     seconds = clock_s() - started_s
     DELIVERED.labels(record.kind, outcome.reason).observe(seconds)
     _stand(app, record, outcome)
-    _settle(app, record, outcome, seconds)
+    settle(app, record, outcome, seconds)
 
 
 def _sent(app: App, couriers: Couriers, courier: Courier | Outcome, record: Record, within_s: float) -> Outcome:
@@ -149,7 +143,7 @@ def _sent(app: App, couriers: Couriers, courier: Courier | Outcome, record: Reco
 def _show(app: App, courier: Courier | Outcome, record: Record) -> None:
     """Keep what would be sent; nothing is."""
     if isinstance(courier, Outcome):
-        _settle(app, record, courier, 0.0)
+        settle(app, record, courier, 0.0)
         return
     told = record.sent_wanted
     calls = would_send(
@@ -168,7 +162,8 @@ def _show(app: App, courier: Courier | Outcome, record: Record) -> None:
         attachments=tuple(file.id for file in record.attachments),
     )
     outcome = Outcome(result="done", reason=Reason.OK, confirmation=shown)
-    records.settle(app.database, record, outcome, state="shadow", retry_after=None, ambiguous=False, seconds=0.0)
+    with app.database.transaction() as connection:
+        records.settle(connection, record, outcome, state="shadow", retry_after=None, ambiguous=False, seconds=0.0)
 
 
 def _task(app: App, record: Record, courier: Courier) -> Task:
@@ -188,119 +183,6 @@ def _task(app: App, record: Record, courier: Courier) -> Task:
         now=app.database.now(),
         when_human_touched=courier.when_human_touched,
     )
-
-
-def _settle(app: App, record: Record, outcome: Outcome, seconds: float) -> None:
-    state, retry = _following(record, outcome)
-    unsure = record.ambiguous_since is not None and not outcome.settled and outcome.confirmation is None
-    held = records.settle(
-        app.database,
-        record,
-        outcome,
-        state=state,
-        retry_after=retry,
-        ambiguous=outcome.result == "ambiguous" or unsure,
-        seconds=seconds,
-    )
-    log.info(
-        "record=%s destination=%s generation=%d result=%s reason=%s calls=%d",
-        record.wanted.display,
-        record.destination,
-        record.generation,
-        outcome.result,
-        outcome.reason,
-        outcome.calls,
-    )
-    if not held:
-        return
-    if state == "dead":
-        DEAD.labels(record.kind, outcome.reason).inc()
-    _tell(app, record, outcome, state)
-
-
-def _following(record: Record, outcome: Outcome) -> tuple[str, timedelta | None]:
-    """The record's next state and when it is tried again (None: not by itself). Refused credentials are the
-    destination's fault, so that its records wait."""
-    if outcome.settled:
-        return "settled", outcome.after
-    if outcome.result == "rejected" and outcome.reason is not Reason.UNAUTHORIZED:
-        stood = record.external_id or (outcome.confirmation is not None and outcome.confirmation.external_id)
-        return ("closed", None) if outcome.reason is Reason.GONE and stood else ("dead", None)
-    backoff = min(FIRST_RETRY * 2 ** min(record.failures, 10), LONGEST_RETRY)
-    jittered = backoff * random.uniform(0.8, 1.2)  # noqa: S311 spreading retries needs no secrecy
-    return record.state, max(outcome.after or timedelta(0), jittered if outcome.after is None else outcome.after)
-
-
-def _tell(app: App, record: Record, outcome: Outcome, state: str) -> None:
-    """Audit, cross-links for a record that was just opened, and a new decision where a person has acted."""
-    confirmation, now = outcome.confirmation, app.database.now()
-    first = bool(confirmation and confirmation.external_id and outcome.settled and not record.external_id)
-    with app.database.transaction() as connection:
-        if confirmation is not None:
-            records.one_at_a_time(connection, record.incident_id)
-        if first:
-            kin.ask_children(connection, record.incident_id)
-        if state == "closed" or (confirmation is not None and confirmation.human_touched):
-            records.ask_again(
-                connection,
-                record.incident_id,
-                human_touched=bool(confirmation and confirmation.human_touched),
-            )
-        if confirmation is not None and (first or (confirmation.number and not record.number)):
-            crosslinks.tell(connection, record, confirmation)
-        write_audit(connection, [_line(record, outcome, state, now), *_warned(connection, record, confirmation, now)])
-        if state == "dead":
-            _raise_alert(
-                connection,
-                "RecordsDead",
-                record.destination,
-                f"{record.wanted.display} could not be recorded: {outcome.reason} {outcome.detail}. See"
-                f" `tocsin deadletters list --destination {record.destination}`",
-                environment=record.environment,
-                now=now,
-            )
-
-
-def _line(record: Record, outcome: Outcome, state: str, now: datetime) -> AuditEntry:
-    confirmation = outcome.confirmation
-    return AuditEntry(
-        at=now,
-        action=f"record.{'confirmed' if outcome.settled else 'attempted' if state != 'dead' else 'dead'}",
-        reason=outcome.reason,
-        environment=record.environment,
-        incident_id=record.incident_id,
-        destination=record.destination,
-        because={
-            "result": outcome.result,
-            "detail": outcome.detail,
-            "record": (confirmation.number if confirmation else "") or record.number,
-            "generation": record.generation,
-            "status": record.wanted.status,
-            "calls": outcome.calls,
-            **({"dropped": list(confirmation.dropped_fields)} if confirmation and confirmation.dropped_fields else {}),
-        },
-    )
-
-
-def _warned(
-    connection: Connection, record: Record, confirmation: Confirmation | None, now: datetime
-) -> list[AuditEntry]:
-    """What an operator should mend, said once on the record and once in the audit trail."""
-    new = [words for words in confirmation.warnings if words not in record.warnings] if confirmation else []
-    for words in new:
-        records.add_note(connection, [record.id], [uuid5(record.id, words)], f"Set-up: {words}")
-    return [
-        AuditEntry(
-            at=now,
-            action="record.warned",
-            reason="set_up",
-            environment=record.environment,
-            incident_id=record.incident_id,
-            destination=record.destination,
-            because={"warning": words},
-        )
-        for words in new
-    ]
 
 
 # -------------------------------------------------------------------------------------------------- destinations
@@ -326,7 +208,7 @@ def _stand(app: App, record: Record, outcome: Outcome) -> None:
         _say(app, "destination.recovered", now_stands, "ok")
         if before.alerted_at is not None:
             with app.database.transaction() as connection:
-                _raise_alert(
+                raise_alert(
                     connection, RESTS, record.destination, "it answers again", now=app.database.now(), over=True
                 )
 
@@ -339,7 +221,7 @@ def _tell_of_long_rests(app: App) -> None:
         since = standing.open_since or app.database.now()
         words = f"{standing.name} has been away since {since:%H:%M}Z: {standing.rests_why}"
         with app.database.transaction() as connection:
-            _raise_alert(connection, RESTS, standing.name, f"{words} {standing.rests_detail}", now=app.database.now())
+            raise_alert(connection, RESTS, standing.name, f"{words} {standing.rests_detail}", now=app.database.now())
 
 
 def _say(app: App, action: str, standing: Standing, reason: str) -> None:
@@ -352,23 +234,6 @@ def _say(app: App, action: str, standing: Standing, reason: str) -> None:
     )
     with app.database.transaction() as connection:
         write_audit(connection, [line])
-
-
-def _raise_alert(
-    connection: Connection,
-    name: str,
-    destination: str,
-    words: str,
-    *,
-    now: datetime,
-    environment: str = "",
-    over: bool = False,
-) -> None:
-    """Our own alert to the catch-all team."""
-    alert = alert_of_ours(
-        name, destination, words, environment=environment, labels={"destination": destination}, now=now, over=over
-    )
-    keep_signals(connection, [signal_of_ours(uuid_utils.compat.uuid7(), alert)])
 
 
 def _mirror(app: App, couriers: Couriers) -> int:

@@ -101,6 +101,13 @@ class Storm:
                 self.statuses[status] += 1
 
 
+WAITING = (
+    "SELECT destination, state, wanted->>'status' AS wanted, wanted_version, sent_version, attempts, failures,"
+    " ambiguous_since, last_reason, last_detail, next_attempt_at - now() AS due FROM records"
+    " WHERE next_attempt_at IS NOT NULL ORDER BY created_at LIMIT 20"
+)
+
+
 def settle(stack: Stack, tag: str, *, incidents: int, timeout_s: float = 90) -> float:
     """Wait until everything is decided and every record of these incidents stands; answers the seconds."""
 
@@ -108,7 +115,13 @@ def settle(stack: Stack, tag: str, *, incidents: int, timeout_s: float = 90) -> 
         kept = stack.sql("SELECT count(*) AS n FROM messages WHERE hook = 'am'")[0]["n"]
         return kept >= len(stack.accepted) and len(incidents_of(stack, tag)) >= incidents and stack.is_idle()
 
-    return wait_until(done, timeout_s, f"{incidents} incidents of {tag} are decided and delivered")
+    try:
+        return wait_until(done, timeout_s, f"{incidents} incidents of {tag} are decided and delivered")
+    except AssertionError:
+        print(f"\nstill waiting: {stack.figures()}")
+        for row in stack.sql(WAITING):
+            print(row)
+        raise
 
 
 def one_alert(stack: Stack, service: str) -> float:

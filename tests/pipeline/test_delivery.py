@@ -11,7 +11,7 @@ import pytest
 import uuid_utils.compat
 
 from tests.pipeline.world import MAPPINGS, World
-from tocsin import delivery, simulators
+from tocsin import settling, simulators
 from tocsin.domain.record import Outcome, Reason
 from tocsin.store import records
 
@@ -153,13 +153,9 @@ def test_a_worker_that_lost_its_lease_changes_nothing(world: World) -> None:
     world.do("UPDATE records SET lease_until = now() - interval '1 s'")
     [quick] = [r for r in records.lease(world.app.database, 9, uuids(9)) if r.id == slow.id]
     late = Outcome(result="done", reason=Reason.OK)
-    assert not records.settle(
-        world.app.database, slow, late, state="settled", retry_after=None, ambiguous=False, seconds=0.1
-    )
+    assert not _keep(world, slow, late, state="settled", retry_after=None, ambiguous=False, seconds=0.1)
     assert quick.ambiguous_since is not None, "the first holder may have sent it: look before creating"
-    assert records.settle(
-        world.app.database, quick, late, state="settled", retry_after=None, ambiguous=False, seconds=0.1
-    )
+    assert _keep(world, quick, late, state="settled", retry_after=None, ambiguous=False, seconds=0.1)
 
 
 def test_what_changes_while_a_record_is_under_way_is_sent_afterwards(world: World) -> None:
@@ -170,8 +166,8 @@ def test_what_changes_while_a_record_is_under_way_is_sent_afterwards(world: Worl
     world.alert("HighLatency", minutes=12, resolved=True, service="checkout")
     world.settle(send=False)
     for record in held:
-        records.settle(
-            world.app.database,
+        _keep(
+            world,
             record,
             Outcome(result="done", reason=Reason.OK),
             state="settled",
@@ -189,11 +185,16 @@ def test_retries_wait_longer_each_time_and_honour_what_the_vendor_asks(world: Wo
     record = records.lease(world.app.database, 1, uuids(1))[0]
     busy = Outcome(result="retry", reason=Reason.RATE_LIMITED, after=timedelta(minutes=7))
     down = Outcome(result="retry", reason=Reason.UNREACHABLE)
-    assert delivery._following(record, busy) == ("pending", timedelta(minutes=7))
-    _, first = delivery._following(record, down)
+    assert settling.following(record, busy) == ("pending", timedelta(minutes=7))
+    _, first = settling.following(record, down)
     assert first is not None
     assert timedelta(seconds=1) < first < timedelta(seconds=3)
 
 
 def uuids(count: int) -> list[Any]:
     return [uuid_utils.compat.uuid7() for _ in range(count)]
+
+
+def _keep(world: World, *attempt: Any, **result: Any) -> bool:
+    with world.app.database.transaction() as connection:
+        return records.settle(connection, *attempt, **result)

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from tests.pipeline.operating import KEY, Desks, always, desks, running, uuids
-from tocsin import delivery, simulators
+from tocsin import delivery, settling, simulators
 from tocsin.connectors import clock_s
 from tocsin.decide.standing import FAILURES
 from tocsin.domain.record import Attachment, Confirmation, Outcome, Plan, Reason, Record
@@ -231,8 +232,8 @@ def test_done_with_a_time_is_tried_once_more_then(world: Desks) -> None:
     world.due()
     [record] = records.lease(world.app.database, 1, uuids(1))
     outcome = Outcome(result="done", reason=Reason.OK, after=timedelta(minutes=2))
-    state, again = delivery._following(record, outcome)
-    records.settle(world.app.database, record, outcome, state=state, retry_after=again, ambiguous=False, seconds=0.1)
+    state, again = settling.following(record, outcome)
+    _keep(world, record, outcome, state=state, retry_after=again, ambiguous=False, seconds=0.1)
     [row] = world.sql("SELECT state, next_attempt_at - clock_timestamp() AS wait FROM records")
     assert row["state"] == "settled"
     assert timedelta(seconds=110) < row["wait"] <= timedelta(minutes=2)
@@ -254,9 +255,7 @@ def test_files_are_confirmed_one_by_one_and_given_up_after_three_tries(world: De
         tries.append([file.name for file in held.attachments])
         confirmed = Confirmation(external_id="X", attachments=(files[0].id,))
         outcome = Outcome(result="done", reason=Reason.OK, confirmation=confirmed)
-        records.settle(
-            world.app.database, held, outcome, state="settled", retry_after=None, ambiguous=False, seconds=0.1
-        )
+        _keep(world, held, outcome, state="settled", retry_after=None, ambiguous=False, seconds=0.1)
     assert tries == [["a.txt", "b.txt"], ["b.txt"], ["b.txt"], []]
 
 
@@ -289,7 +288,7 @@ def test_what_an_operator_should_mend_is_said_once(world: Desks) -> None:
         world.do("UPDATE records SET next_attempt_at = now(), lease_until = NULL, lease_token = NULL")
         [record] = records.lease(world.app.database, 1, uuids(1))
         known = Confirmation(external_id="X", warnings=("two groups are called Platform; give its sys_id",))
-        delivery._settle(world.app, record, Outcome(result="done", reason=Reason.OK, confirmation=known), 0.1)
+        settling.settle(world.app, record, Outcome(result="done", reason=Reason.OK, confirmation=known), 0.1)
     assert world.audit("record.warned") == ["set_up"]
     assert [n["text"] for n in world.sql("SELECT text FROM notes WHERE text LIKE 'Set-up%'")] == [
         "Set-up: two groups are called Platform; give its sys_id"
@@ -351,3 +350,20 @@ def test_a_deploy_is_shown_beside_the_owning_teams_pages_once(world: Desks) -> N
     [kept] = world.sql("SELECT destination, confirmed_at, last_reason, last_detail FROM mirrored_changes")
     assert kept["destination"] == "pagerduty"
     assert kept["confirmed_at"] is not None, kept
+
+
+def test_the_evidence_goes_along_as_a_file_once(world: Desks) -> None:
+    world.deploy("search", minutes=1)
+    world.alert("Slow", minutes=4, service="search", severity="warning")
+    world.settle()
+    world.settle()
+    [file] = world.sql("SELECT name, content, confirmed_at FROM attachments")
+    assert file["name"] == "evidence.txt"
+    assert "No known change explains it:" in bytes(file["content"]).decode()
+    assert "service:search" in bytes(file["content"]).decode()
+    assert file["confirmed_at"] is not None
+
+
+def _keep(world: Desks, *attempt: Any, **result: Any) -> bool:
+    with world.app.database.transaction() as connection:
+        return records.settle(connection, *attempt, **result)

@@ -307,6 +307,16 @@ def _source_names(mappings: Mappings, places: _Places) -> Found:
             yield places.of_policy(mappings, path, f"no source is named {name}", did_you_mean(name, known))
 
 
+def _desk_policies(mappings: Mappings, places: _Places) -> Found:
+    kinds = {destination.kind for destination in mappings.destinations.values()}
+    known = {"defaults", *mappings.destinations, *kinds}
+    for policy in ("inbound", "closed_records"):
+        for name in getattr(mappings.policy, policy):
+            if name not in known:
+                message = f"{name} is neither a destination nor its kind"
+                yield places.of_policy(mappings, ("policies", policy, name), message, did_you_mean(name, known))
+
+
 def _destinations(mappings: Mappings, places: _Places) -> Found:
     from tocsin import connectors  # noqa: PLC0415 each takes time to import
 
@@ -332,7 +342,9 @@ def _for_want_of_a_secret(finding: Finding, name: str, missing: tuple[Finding, .
 def _options(destination: Destination, config: type[BaseModel], places: _Places) -> Found:
     path = ("connectors", destination.name)
     document = places.document(destination.origin)
-    built, wrong = fit(config, dict(destination.options), document, path, offers=("kind", "mode", "max_new_per_hour"))
+    built, wrong = fit(
+        config, dict(destination.options), document, path, offers=("kind", "mode", "max_new_per_hour", "poll_every")
+    )
     yield from wrong
     if built is not None:
         for at in _bare_secrets(built, destination.options):
@@ -369,5 +381,6 @@ _LOOKS: tuple[Callable[[Mappings, _Places], Found], ...] = (
     _windows,
     _sources,
     _source_names,
+    _desk_policies,
     _destinations,
 )

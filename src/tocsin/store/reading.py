@@ -107,14 +107,17 @@ def quarantined(database: Database, *, limit: int = 100) -> list[dict[str, Any]]
 
 
 def queues(database: Database) -> dict[str, int]:
-    """What waits or needs a person: the sizes of the small, hot tables. Cheap enough for every scrape."""
+    """What waits or needs a person: the sizes of the small, hot tables. Cheap enough for every scrape. A record that
+    stands as wanted and is only looked at once more (a resolve repeated, a double swept) is not undelivered."""
     with database.transaction() as connection:
         row = rows(
             connection,
             "SELECT (SELECT count(*) FROM inbox) AS waiting, (SELECT count(*) FROM signals) AS undecided,"
             " (SELECT count(*) FROM quarantine WHERE replayed_at IS NULL) AS quarantined,"
             " (SELECT count(*) FROM incidents WHERE state = 'open') AS open_incidents,"
-            " (SELECT count(*) FROM records WHERE next_attempt_at IS NOT NULL) AS undelivered,"
+            " (SELECT count(*) FROM records WHERE next_attempt_at IS NOT NULL AND (state <> 'settled'"
+            "  OR sent_version < wanted_version OR failures > 0"
+            "  OR EXISTS (SELECT FROM notes WHERE record_id = records.id AND confirmed_at IS NULL))) AS undelivered,"
             " (SELECT count(*) FROM records WHERE state = 'dead') AS dead",
         )[0]
     return {name: int(value) for name, value in _plain(row).items()}

@@ -120,18 +120,15 @@ _PLAN_COLUMNS = (
 
 
 def add_note(connection: Connection, record_ids: Sequence[UUID], note_ids: Sequence[UUID], text: str) -> None:
-    """The same note for several records (cross-links)."""
+    """The same note for several records (cross-links); one that is known already asks for nothing."""
     bulk(
         connection,
-        "INSERT INTO notes (id, record_id, text) SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb))"
-        " AS r (id uuid, record_id uuid, text text) ON CONFLICT DO NOTHING",
+        "WITH added AS (INSERT INTO notes (id, record_id, text)"
+        " SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (id uuid, record_id uuid, text text)"
+        " ON CONFLICT DO NOTHING RETURNING record_id)"
+        " UPDATE records SET next_attempt_at = coalesce(next_attempt_at, clock_timestamp())"
+        " FROM added WHERE records.id = added.record_id AND state IN ('pending', 'settled')",
         [{"id": n, "record_id": r, "text": text} for n, r in zip(note_ids, record_ids, strict=True)],
-    )
-    run(
-        connection,
-        "UPDATE records SET next_attempt_at = coalesce(next_attempt_at, clock_timestamp())"
-        " WHERE id = ANY(:ids) AND state IN ('pending', 'settled')",
-        ids=list(record_ids),
     )
 
 
@@ -207,7 +204,7 @@ def release(database: Database, record: Record) -> None:
 
 
 def settle(
-    database: Database,
+    connection: Connection,
     record: Record,
     outcome: Outcome,
     *,
@@ -221,52 +218,51 @@ def settle(
     `retry_after` None means: nothing more to do unless the wanted state or the notes have moved meanwhile.
     """
     confirmation = outcome.confirmation
-    with database.transaction() as connection:
-        held = run(
-            connection,
-            _SETTLE,
-            id=record.id,
-            token=record.lease_token,
-            state=state,
-            settled=outcome.settled,
-            version=record.wanted_version,
-            sent_wanted=dumped(record.wanted),
-            ambiguous=ambiguous,
-            retry_s=retry_after.total_seconds() if retry_after is not None else None,
-            reason=outcome.reason,
-            detail=outcome.detail,
-            **_confirmed(confirmation),
-        )
+    held = run(
+        connection,
+        _SETTLE,
+        id=record.id,
+        token=record.lease_token,
+        state=state,
+        settled=outcome.settled,
+        version=record.wanted_version,
+        sent_wanted=dumped(record.wanted),
+        ambiguous=ambiguous,
+        retry_s=retry_after.total_seconds() if retry_after is not None else None,
+        reason=outcome.reason,
+        detail=outcome.detail,
+        **_confirmed(confirmation),
+    )
+    run(
+        connection,
+        "INSERT INTO attempts (record_id, destination, result, reason, detail, calls, seconds)"
+        " VALUES (:id, :destination, :result, :reason, :detail, :calls, :seconds)",
+        id=record.id,
+        destination=record.destination,
+        result=outcome.result,
+        reason=outcome.reason,
+        detail=outcome.detail,
+        calls=outcome.calls,
+        seconds=seconds,
+    )
+    if held and confirmation is not None:
+        _confirm(connection, confirmation)
+    if held:
         run(
             connection,
-            "INSERT INTO attempts (record_id, destination, result, reason, detail, calls, seconds)"
-            " VALUES (:id, :destination, :result, :reason, :detail, :calls, :seconds)",
+            "UPDATE records SET next_attempt_at = CASE WHEN sent_version < wanted_version OR NOT :left"
+            "  THEN CASE WHEN :settled THEN clock_timestamp() ELSE coalesce(next_attempt_at, clock_timestamp()) END"
+            "  ELSE coalesce(next_attempt_at, clock_timestamp() + make_interval(secs => :again)) END"
+            " WHERE id = :id AND state IN ('pending', 'settled', 'shadow') AND (sent_version < wanted_version"
+            "  OR EXISTS (SELECT FROM notes WHERE record_id = :id AND confirmed_at IS NULL)"
+            "  OR EXISTS (SELECT FROM attachments WHERE record_id = :id AND confirmed_at IS NULL"
+            "   AND tries < :most))",
             id=record.id,
-            destination=record.destination,
-            result=outcome.result,
-            reason=outcome.reason,
-            detail=outcome.detail,
-            calls=outcome.calls,
-            seconds=seconds,
+            settled=outcome.settled,
+            left=_left_over(record, confirmation),
+            again=AGAIN_S,
+            most=attachments.MOST_TRIES,
         )
-        if held and confirmation is not None:
-            _confirm(connection, confirmation)
-        if held:
-            run(
-                connection,
-                "UPDATE records SET next_attempt_at = CASE WHEN sent_version < wanted_version OR NOT :left"
-                "  THEN CASE WHEN :settled THEN clock_timestamp() ELSE coalesce(next_attempt_at, clock_timestamp()) END"
-                "  ELSE coalesce(next_attempt_at, clock_timestamp() + make_interval(secs => :again)) END"
-                " WHERE id = :id AND state IN ('pending', 'settled', 'shadow') AND (sent_version < wanted_version"
-                "  OR EXISTS (SELECT FROM notes WHERE record_id = :id AND confirmed_at IS NULL)"
-                "  OR EXISTS (SELECT FROM attachments WHERE record_id = :id AND confirmed_at IS NULL"
-                "   AND tries < :most))",
-                id=record.id,
-                settled=outcome.settled,
-                left=_left_over(record, confirmation),
-                again=AGAIN_S,
-                most=attachments.MOST_TRIES,
-            )
     return bool(held)
 
 

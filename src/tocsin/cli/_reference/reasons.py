@@ -44,7 +44,11 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "destination.adopted": ("Somebody had open incidents leave the shadow.", "`asked`"),
     "destination.rested": ("It does not answer, or refuses our credentials: it is only probed.", "a [reason](#reason)"),
     "destination.recovered": ("It answers again.", "`ok`"),
-    "cause.confirmed": ("A person said what the cause was.", "`confirmed`, `not_the_cause`"),
+    "cause.confirmed": (
+        "A person said what the cause was, here or in a record.",
+        "`confirmed`, `not_the_cause`, `unknown_change` (named by a number that no change bears: nothing is learned)",
+    ),
+    "record.reconciled": ("A record does not stand at its desk as we left it.", "a [drift](#drift)"),
     "record.confirmed": ("The vendor holds the record as wanted.", "a [reason](#reason)"),
     "record.attempted": ("A try that did not get there; it is tried again.", "a [reason](#reason)"),
     "record.dead": ("It needs a person.", "a [reason](#reason)"),
@@ -54,7 +58,10 @@ lines come from RecordAction."""
 
 UPDATES = (
     "A service desk told us what somebody did to a record, see [recordaction](#recordaction).",
-    "`taken`, `own_write` (it was us), `unknown_record`",
+    "`taken`, `ignored_by_policy`, `own_write` (it was us), `duplicate` (the same act came before, posted or polled), "
+    "`out_of_order` (older than what we know), `nothing_new` (it stands so already), `nothing_to_do`, "
+    "`earlier_generation` (a later record stands for the incident), `another_record` (a copy that carries our key), "
+    "`unknown_record`",
 )
 
 GATES: dict[str, str] = {

@@ -52,23 +52,26 @@ def kept_of(found: Sequence[Issue]) -> Issue:
     return min(found, key=lambda issue: (issue.category == DONE, issue.age))
 
 
-def sweep(work: Work, found: Sequence[Issue]) -> None:
-    """Let the oldest open one stand for us and close the others; best effort, always said, and for some minutes every
-    attempt looks again."""
+def sweep(work: Work, found: Sequence[Issue]) -> bool:
+    """Let the oldest open one stand for us and close the others; always said. Whether nothing more can be done
+    to them: until then, and for some minutes in any case, every attempt looks again."""
     work.sent["sweep_until"] = (work.task.now + DOUBLES_APPEAR_FOR).isoformat()
     if not found:
-        return
+        return True
     kept, before = kept_of(found), work.known
-    if kept.id != work.known.id:
-        work.remarks.append(f"{kept.key} is older than {work.known.key} and stays in its place")
+    if kept.id != before.id:
+        work.remarks.append(f"{kept.key} is older than {before.key} and stays in its place")
         until = work.sent["sweep_until"]
         work.issue, work.created, work.adopted = kept, False, True
         work.sent = {"status": kept.status, "assignee": kept.assignee, "priority": kept.priority}
         work.sent |= {"sweep_until": until, "unsure": True}
+    all_ended = True
     for issue in found:
         if issue.id != kept.id and (issue.category != DONE or issue.id == before.id):
             ended = _close(work, issue, kept)
+            all_ended = all_ended and ended is not None
             work.remarks.append(f"{issue.key} duplicates {kept.key}: {'closed' if ended else 'please close it'}")
+    return all_ended
 
 
 def sweep_again(work: Work) -> None:
@@ -77,25 +80,34 @@ def sweep_again(work: Work) -> None:
     found = candidates(work, around=work.known)
     if isinstance(found, Failure):
         return
-    sweep(work, found)
-    if until is None or work.task.now >= until:
+    if sweep(work, found) and (until is None or work.task.now >= until):
         work.sent.pop("sweep_until", None)
-    else:
+    elif until is not None and work.task.now < until:
         work.sent["sweep_until"] = until.isoformat()
 
 
-def _close(work: Work, issue: Issue, kept: Issue) -> bool:
-    """Link it, say why, once, and close it. Whether it is closed now."""
+def _close(work: Work, issue: Issue, kept: Issue) -> bool | None:
+    """Link it, say why, once, and close it. Whether it is closed now, or its workflow leaves that to people; None where
+    another attempt may do better."""
+    if not issue.links_to(kept.key):
+        failure = work.site.join(work.config.duplicate_link, issue.key, kept.key)
+        if failure is not None and failure.result != "rejected":  # a site without this link type closes them unlinked
+            return None
     note = str(uuid5(work.task.wanted.incident_id, f"double {issue.id}"))
     there = work.site.comments(issue.id)
     if isinstance(there, Failure):
-        return False
+        return None
     if note not in there:
-        if not issue.links_to(kept.key):
-            work.site.join(work.config.duplicate_link, issue.key, kept.key)
         words = f"Duplicate of {kept.key}: the answer to a create was lost. Work goes on there."
-        work.site.comment(issue.id, work.comment(words, [note]))
+        failure = work.site.comment(issue.id, work.comment(words, [note]))
+        if failure is not None and failure.result != "rejected":
+            return None
     if issue.category == DONE:
         return True
     way = way_to(work, issue, work.config.done_transition, into_done=True)
-    return not isinstance(way, (Failure, str)) and work.site.move(issue.id, through(work, way, double=True)) is None
+    if isinstance(way, str):
+        return False
+    failure = way if isinstance(way, Failure) else work.site.move(issue.id, through(work, way, double=True))
+    if failure is None:
+        return True
+    return False if failure.result == "rejected" else None

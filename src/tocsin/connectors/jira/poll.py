@@ -24,7 +24,11 @@ from tocsin.domain.seen import Polled
 OVERLAP = timedelta(minutes=5)
 """The index lags "few seconds to minutes" (vendors.md §2.3)."""
 FIRST_LOOK = timedelta(hours=1)
-PAGE, PAGES = 50, 4
+EARLIER = timedelta(hours=1)
+"""An issue that changed since may have been changed before too, unread: its history is read from so much earlier, and
+what is heard twice counts once."""
+PAGE, PAGES, MOST_PAGES = 50, 4, 40
+"""Pages of issues read in one look, and with those that were read before: a search knows whole minutes only."""
 MAX_COMMENT = 4_000
 ME_KEPT_S = 3600
 _LABEL = re.compile(rf"{MARK}-([0-9a-f]{{32}})")
@@ -49,16 +53,29 @@ def poll(config: Config, watermark: str, now: datetime, http: Http) -> Polled | 
     if isinstance(me, Failure):
         return me
     updates: list[RecordUpdate] = []
+    reached = now - OVERLAP
     for issue in issues:
-        for look in (_moves, _comments):
-            found = look(site, issue, since, me, now)
-            if isinstance(found, Failure):
+        found = _told(site, issue, since - EARLIER, me, now)
+        if isinstance(found, Failure):
+            if not updates:
                 return found
-            updates += found
-    newest = max((at for issue in issues if (at := _moment(_in(issue, "fields", "updated")))), default=now - OVERLAP)
+            more = True  # the attempt's time is over: the rest is read by the next look
+            break
+        updates += found
+        reached = _moment(_in(issue, "fields", "updated")) or reached
     ordered = sorted(updates, key=lambda update: update.occurred_at)
-    reached = newest if more else max(newest, now - OVERLAP)
-    return Polled(updates=tuple(ordered), watermark=reached.isoformat(), more=more)
+    # where there is more, the next look goes on just there: what was read is not read again
+    mark = reached + OVERLAP if more else max(reached, now - OVERLAP)
+    return Polled(updates=tuple(ordered), watermark=mark.isoformat(), more=more)
+
+
+def _told(site: Site, issue: Row, since: datetime, me: str, now: datetime) -> list[RecordUpdate] | Failure:
+    """What one issue tells: its history and its comments."""
+    moves = _moves(site, issue, since, me, now)
+    comments = _comments(site, issue, since, me, now) if not isinstance(moves, Failure) else moves
+    if isinstance(moves, Failure) or isinstance(comments, Failure):
+        return moves if isinstance(moves, Failure) else comments
+    return [*moves, *comments]
 
 
 def _updated(site: Site, since: datetime, now: datetime) -> tuple[list[Row] | Failure, bool]:
@@ -66,13 +83,13 @@ def _updated(site: Site, since: datetime, now: datetime) -> tuple[list[Row] | Fa
     jql = f'labels = "{MARK}" AND updated >= -{minutes}m ORDER BY updated ASC'
     rows: list[Row] = []
     page = ""
-    for _ in range(PAGES):
+    for _ in range(MOST_PAGES):
         found = site.search(jql, limit=PAGE, page=page)
         if isinstance(found, Failure):
             return found, False
-        rows += [row for row in found[0] if key_of(row)]
+        rows += [row for row in found[0] if key_of(row) and (_moment(_in(row, "fields", "updated")) or now) >= since]
         page = found[1]
-        if not page:
+        if not page or len(rows) > PAGE * (PAGES - 1):
             break
     return rows, bool(page)
 

@@ -23,6 +23,9 @@ from tocsin.domain.seen import Polled
 OVERLAP = timedelta(seconds=60)
 """A row's time is set before its transaction commits: one may appear late (vendors.md §3.7)."""
 FIRST_LOOK = timedelta(hours=1)
+EARLIER = timedelta(minutes=15)
+"""An incident that changed since may have got a note before, unread: its journal is read from so much
+earlier, and what is heard twice counts once."""
 PAGE, PAGES = 200, 10
 IDS_AT_ONCE = 50
 """Of the journal's query: 33 characters each, within an address of 2,048."""
@@ -61,13 +64,15 @@ def poll(config: Config, watermark: str, now: datetime, http: Http) -> Polled | 
         more = len(found) == PAGE
         if not more:
             break
-    entries = _journal(table, config, since, rows)
+    entries = _journal(table, since - EARLIER, rows)
     if isinstance(entries, Failure):
         return entries
     accounts = {row["sys_id"]: row.get("sys_created_by", "") for row in rows}
     updates = [_look(row, now) for row in rows]
     updates += [said for row in entries if (said := _said(row, accounts, rows, now)) is not None]
     newest = max((row["sys_updated_on"] for row in rows), default=watermark or (now - OVERLAP).strftime(_WIRE))
+    if more and (reached := moment(newest)) is not None:
+        newest = (reached + OVERLAP).strftime(_WIRE)  # the next look goes on just there, and not over the same again
     ordered = sorted(updates, key=lambda update: update.occurred_at)
     return Polled(updates=tuple(ordered), watermark=newest, more=more)
 
@@ -82,7 +87,7 @@ def is_ours(row: Row) -> bool:
     return row.get("correlation_display") == PRODUCT and bool(_KEY.fullmatch(row.get("correlation_id", "")))
 
 
-def _journal(table: Table, config: Config, since: datetime, rows: Sequence[Row]) -> list[Row] | Failure:
+def _journal(table: Table, since: datetime, rows: Sequence[Row]) -> list[Row] | Failure:
     """New entries of these incidents' journals; none where the journal's table cannot be read."""
     ids = [row["sys_id"] for row in rows]
     entries: list[Row] = []
