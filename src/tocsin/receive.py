@@ -25,7 +25,7 @@ from tocsin.bootstrap import App
 from tocsin.config.settings import Settings
 from tocsin.domain.errors import BadMapping, TocsinError, Unavailable
 from tocsin.domain.message import Answer, Hook, Message, Receipt, Source
-from tocsin.sources import find
+from tocsin.sources import of as source_of
 from tocsin.store import intake
 from tocsin.store.arrivals import Arrival, Spool, Writer
 
@@ -103,7 +103,7 @@ class Receiver:
         known = self._hooks.get(hook)
         if known is None:
             return _refused(404, "unknown_hook", f"no hook is named {hook[:80]!r}; `tocsin hooks list` shows the names")
-        return self._take(request, known, find(known.source), now)
+        return self._take(request, known, source_of(known), now)
 
     def accept_route(self, request: Request, *, now: datetime) -> Answer:
         """Answer a message posted to a producer's own path: the secret that it carries names the hook."""
@@ -167,7 +167,7 @@ class Receiver:
             return
         routes: dict[str, list[tuple[Source, Hook]]] = {}
         for hook in active.mappings.hooks.values():
-            source = find(hook.source)
+            source = source_of(hook)
             for route in source.routes:
                 routes.setdefault(route, []).append((source, hook))
         self._hooks, self._routes, self._version = active.mappings.hooks, routes, active.version

@@ -20,7 +20,7 @@ from tocsin.domain.errors import BadPayload
 from tocsin.domain.message import Message, Normalized
 from tocsin.domain.policy import Destination, Mode
 from tocsin.domain.subject import Subject
-from tocsin.sources import find as find_source
+from tocsin.sources import of as source_of
 from tocsin.store.inbox import Claimed, Quarantined, Signal, Understood
 
 MESSAGES = Counter("tocsin_messages_understood_total", "Messages by what became of them", ["source", "outcome"])
@@ -89,7 +89,7 @@ class Reading:
         try:
             if hook is None:
                 raise BadPayload(f"hook {message.hook} is no longer declared; declare it again and replay")
-            source = find_source(message.source)
+            source = source_of(hook)
             said = source.normalize(message, hook)
             sender_id = source.message_id(message)
         except BadPayload as error:

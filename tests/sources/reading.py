@@ -10,9 +10,10 @@ from uuid import UUID
 
 import orjson
 
+from tocsin.config.reads import ReadsIn
 from tocsin.domain.errors import BadPayload
 from tocsin.domain.message import Hook, Message
-from tocsin.sources import find
+from tocsin.sources import of
 
 FIXTURES = Path(__file__).parent
 _COMPANIONS = (".expected.json", ".headers.json", ".hook.json")
@@ -29,8 +30,18 @@ def companion(body: Path, kind: str) -> Any:
     return orjson.loads(path.read_bytes()) if path.exists() else {}
 
 
-def hook_of(source: str, *, environment: str = "production", defaults: dict[str, str] | None = None) -> Hook:
-    return Hook(name=f"{source}-hook", source=source, environment=environment, defaults=defaults or {})
+def hook_of(
+    source: str,
+    *,
+    environment: str = "production",
+    defaults: dict[str, str] | None = None,
+    reads: dict[str, Any] | None = None,
+) -> Hook:
+    """A hook of this source; a generic one reads what `reads` says, else as its fixture `events` does."""
+    if source == "generic" and reads is None:
+        reads = companion(FIXTURES / "generic" / "events.json", "hook")["reads"]
+    declared = ReadsIn.model_validate(reads).plain() if reads else None
+    return Hook(name=f"{source}-hook", source=source, environment=environment, defaults=defaults or {}, reads=declared)
 
 
 def message_of(body: bytes, hook: Hook, received_at: Any, headers: dict[str, str] | None = None) -> Message:
@@ -45,9 +56,9 @@ def message_of(body: bytes, hook: Hook, received_at: Any, headers: dict[str, str
     )
 
 
-def outcome(source: str, message: Message, hook: Hook) -> dict[str, Any]:
+def outcome(message: Message, hook: Hook) -> dict[str, Any]:
     """What the source says of a message, as plain JSON without the empty fields; a BadPayload under `bad_payload`."""
-    found = find(source)
+    found = of(hook)
     try:
         said = orjson.loads(orjson.dumps(found.normalize(message, hook), default=_plain))
     except BadPayload as error:

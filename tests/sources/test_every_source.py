@@ -16,9 +16,9 @@ from jsonschema import Draft202012Validator
 from tests.sources.reading import bodies, companion, hook_of, message_of
 from tocsin.domain.errors import BadMapping, BadPayload
 from tocsin.domain.message import Normalized
-from tocsin.sources import find, names
-from tocsin.sources.native_alert import AlertBody
-from tocsin.sources.native_change import ChangeBody
+from tocsin.sources import find, names, of
+from tocsin.sources._alert_body import AlertBody
+from tocsin.sources._change_body import ChangeBody
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -86,7 +86,7 @@ def test_anything_at_all_is_read_or_refused(name: str, body: bytes) -> None:
 def said_or_refused(name: str, body: bytes, headers: dict[str, str]) -> None:
     hook = hook_of(name, environment="*", defaults={"model": "churn"})
     message = message_of(body, hook, NOW, headers)
-    source = find(name)
+    source = of(hook)
     assert isinstance(source.message_id(message), str)
     assert source.verify(message, ("s3cret",)).verdict in ("refused", "needs_key")
     try:

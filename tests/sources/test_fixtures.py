@@ -23,7 +23,7 @@ def test_a_source_has_fixtures(name: str) -> None:
 def test_a_fixture_is_read_as_expected(name: str, body: Path, fixed_now: datetime, accept: bool) -> None:
     hook = hook_of(name, **companion(body, "hook"))
     message = message_of(body.read_bytes(), hook, fixed_now, companion(body, "headers"))
-    said = outcome(name, message, hook)
+    said = outcome(message, hook)
     expected = body.with_name(f"{body.stem}.expected.json")
     if accept:
         expected.write_bytes(orjson.dumps(said, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))

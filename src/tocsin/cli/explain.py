@@ -64,7 +64,7 @@ def rehearse(app: App, body: bytes, hook_name: str, headers: Mapping[str, str]) 
     import uuid_utils.compat
 
     from tocsin.domain.message import Message
-    from tocsin.sources import find
+    from tocsin.sources import of
     from tocsin.store.rehearsing import rehearsal
 
     declared = app.active().mappings.hooks
@@ -72,7 +72,7 @@ def rehearse(app: App, body: bytes, hook_name: str, headers: Mapping[str, str]) 
     if hook is None:
         names = ", ".join(sorted(declared)) or "none"
         raise BadMapping([f"no hook is named {hook_name}; the active mappings declare {names}"])
-    source = find(hook.source)
+    source = of(hook)
     message = Message(
         id=uuid_utils.compat.uuid7(),
         hook=hook.name,

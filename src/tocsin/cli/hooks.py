@@ -51,6 +51,10 @@ def add(*, source: str, environment: str, name: str | None, directory: Path, url
     from tocsin.config import secret
 
     found = sources.find(source)
+    if found.bind is not None:
+        raise click.UsageError(
+            "its messages are read as you declare; `tocsin sources new NAME --sample payload.json` drafts it"
+        )
     name = name or _default_name(found.name, environment)
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name):
         raise click.UsageError(f"--name {name}: use at most 64 of a-z, 0-9, dot, dash and underscore")

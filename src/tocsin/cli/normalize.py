@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,14 +17,24 @@ from tocsin.cli._terminal import echo_json, pairs, screen
 from tocsin.domain.errors import BadSetting
 
 if TYPE_CHECKING:
-    from tocsin.domain.message import Source
+    from tocsin.domain.message import Hook
 
 SECTION = "decide"
 STDIN = "-"
 
 
 @click.command()
-@click.option("--source", "name", required=True, help="The producer: alertmanager, github, mlflow …, or an alias.")
+@click.option("--source", "name", default="", help="The producer: alertmanager, github, mlflow …, or an alias.")
+@click.option("--hook", "hook_name", default="", help="Instead: a hook of the mappings, read as it declares.")
+@click.option(
+    "--mappings",
+    "directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="TOCSIN_MAPPINGS_DIR",
+    default=Path("mappings"),
+    show_default=True,
+    help="Where --hook is declared.",
+)
 @click.option(
     "--headers",
     "headers_file",
@@ -34,16 +45,24 @@ STDIN = "-"
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line and file.")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 def normalize(
-    *, name: str, headers_file: Path | None, defaults: tuple[str, ...], as_json: bool, files: tuple[str, ...]
+    *,
+    name: str,
+    hook_name: str,
+    directory: Path,
+    headers_file: Path | None,
+    defaults: tuple[str, ...],
+    as_json: bool,
+    files: tuple[str, ...],
 ) -> None:
-    """Show what SOURCE reads in each FILE (a webhook's body; - is standard input).
+    """Show what a source, or a hook's own `reads`, makes of each FILE (a webhook's body; - is standard input).
 
     Exit status: 0 every file was looked at, 1 a file cannot be read, 2 wrong usage.
     """
-    from tocsin.sources import find
-
-    source = find(name.strip().replace("-", "_"))
+    if bool(name) == bool(hook_name):
+        raise click.UsageError("give either --source or --hook")
     labels = pairs(defaults, "--default")
+    hook = _declared(hook_name, directory) if hook_name else _hook_of(name)
+    hook = replace(hook, defaults={**hook.defaults, **labels})
     given = headers_of(headers_file) if headers_file else None
     unread = 0
     for file in files:
@@ -54,7 +73,7 @@ def normalize(
             unread += 1
             click.secho(f"tocsin: {_shown(file)} cannot be read ({error.strerror})", fg="red", err=True)
             continue
-        said = outcome_of(source, body, headers, defaults=labels, now=datetime.now(UTC))
+        said = outcome_of(hook, body, headers, now=datetime.now(UTC))
         if as_json:
             echo_json({"file": _shown(file), **said})
         else:
@@ -62,19 +81,34 @@ def normalize(
     raise SystemExit(1 if unread else 0)
 
 
-def outcome_of(
-    source: Source, body: bytes, headers: Mapping[str, str], *, defaults: Mapping[str, str], now: datetime
-) -> dict[str, Any]:
-    """What the source makes of a body that arrives `now` on a hook of its own in production: outcome, reason and the
-    values read. Never raises for what the body holds."""
+def _hook_of(name: str) -> Hook:
+    """A hook of this source in production, as `tocsin hooks add` makes it."""
+    from tocsin.domain.message import Hook
+    from tocsin.sources import find
+
+    source = find(name.strip().replace("-", "_"))
+    return Hook(name=source.name, source=source.name, environment="production", unverified=True)
+
+
+def _declared(name: str, directory: Path) -> Hook:
+    from tocsin.config.mappings import load
+    from tocsin.domain.errors import BadMapping
+
+    known = load(directory, env=os.environ, secrets_optional=True).hooks
+    if name not in known:
+        raise BadMapping([f"no hook is named {name}; {directory} declares {', '.join(sorted(known)) or 'none'}"])
+    return known[name]
+
+
+def outcome_of(hook: Hook, body: bytes, headers: Mapping[str, str], *, now: datetime) -> dict[str, Any]:
+    """What the hook's source makes of a body that arrives `now`: outcome, reason and the values read. Never raises for
+    what the body holds."""
     import uuid_utils.compat
 
     from tocsin.domain.errors import BadPayload
-    from tocsin.domain.message import Hook, Message
+    from tocsin.domain.message import Message
+    from tocsin.sources import of
 
-    hook = Hook(
-        name=source.name, source=source.name, environment="production", unverified=True, defaults=dict(defaults)
-    )
     message = Message(
         id=uuid_utils.compat.uuid7(),
         hook=hook.name,
@@ -85,7 +119,7 @@ def outcome_of(
         body=body,
     )
     try:
-        said = source.normalize(message, hook)
+        said = of(hook).normalize(message, hook)
     except BadPayload as error:
         return _told("quarantined", str(error))
     if said.ignored and not said.carries_something:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo
 
 from dateutil.rrule import rrulestr
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from tocsin.config.duration import Duration
+from tocsin.config.reads import ReadsIn
 from tocsin.config.secret import SecretRef
+from tocsin.config.zone import Zone
 from tocsin.domain.alert import Cohort, Severity, Symptom
 from tocsin.domain.catalog import Criticality, Risk
 from tocsin.domain.policy import Mode, Want
@@ -38,17 +39,6 @@ Pattern = Annotated[
     AfterValidator(_pattern),
     WithJsonSchema({"type": "string", "pattern": r"^(\*|[a-z*]+:.+)$", "examples": ["job:ingest-*"]}),
 ]
-
-
-def _zone(text: str) -> str:
-    try:
-        ZoneInfo(text)
-    except (KeyError, ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError; a folder's name is an OSError
-        raise ValueError(f"{text!r} is not a time zone; write an IANA name such as Europe/Berlin or UTC") from None
-    return text
-
-
-Zone = Annotated[str, AfterValidator(_zone)]
 
 
 def _rrule(text: str) -> str:
@@ -176,6 +166,14 @@ class HookIn(Strict):
     secrets: list[SecretRef] = Field(default=[], description="Several while one is being replaced: any verifies.")
     unverified: bool = Field(default=False, description="true: take messages from anybody. Only behind a wall.")
     defaults: dict[str, Text] = Field(default={}, description="Labels that every signal inherits, such as model.")
+    reads: ReadsIn | None = Field(default=None, description="How messages are read; only for source: generic.")
+    samples: list[str] = Field(default=[], description="Payloads samples/*.json by which `tocsin check` tries reads.")
+
+    @model_validator(mode="after")
+    def _is_read(self) -> Self:
+        if (self.source == "generic") != (self.reads is not None):
+            raise ValueError("reads belongs to source: generic, and every such hook needs it")
+        return self
 
     @model_validator(mode="after")
     def _is_verified(self) -> Self:

@@ -292,10 +292,20 @@ def _sources(mappings: Mappings, places: _Places) -> Found:
             yield places.finding(hook.origin, ("hooks", name, "unverified"), message, remedy, Level.WARNING)
 
 
+def _samples(mappings: Mappings, places: _Places) -> Found:
+    if not any(hook.samples for hook in mappings.hooks.values()):
+        return
+    from tocsin.config.samples import tried  # noqa: PLC0415 as above
+
+    for hook, at, message, remedy in tried(mappings):
+        yield places.finding(hook.origin, ("hooks", hook.name, "samples", at), message, remedy)
+
+
 def _source_names(mappings: Mappings, places: _Places) -> Found:
     from tocsin import sources  # noqa: PLC0415 as above
 
-    known = (*sources.names(), "tocsin")  # our own alerts have routes too
+    own = [hook.name for hook in mappings.hooks.values() if hook.reads]  # what they read goes by the hook's name
+    known = (*sources.names(), *own, "tocsin")  # our own alerts have routes too
     for rule in mappings.policy.rules:
         for name in sorted(rule.when.sources - set(known)):
             field = f"policies.routes.{rule.name}.when.sources"
@@ -380,6 +390,7 @@ _LOOKS: tuple[Callable[[Mappings, _Places], Found], ...] = (
     _ways_out,
     _windows,
     _sources,
+    _samples,
     _source_names,
     _desk_policies,
     _destinations,

@@ -14,8 +14,8 @@ from pydantic import BaseModel
 
 from tocsin import connectors
 from tocsin.config.files import ConnectorIn, MappingFile
-from tocsin.sources.native_alert import AlertBody
-from tocsin.sources.native_change import ChangeBody
+from tocsin.sources._alert_body import AlertBody
+from tocsin.sources._change_body import ChangeBody
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _DEFS = "#/$defs/{model}"

@@ -105,15 +105,16 @@ def _references(value: object) -> Iterator[EnvSecret | FileSecret]:
 
 
 def texts(directory: Path) -> dict[str, str]:
-    """Path → text of every mapping file and runbook below a directory. Raises BadMapping."""
+    """Path → text of every mapping file, runbook and sample below a directory. Raises BadMapping."""
     if not directory.is_dir():
         raise BadMapping([f"{directory}: is not a directory; run `tocsin init {directory}` to make a first one"])
     return dict(_texts(directory))
 
 
 def _texts(directory: Path) -> Iterator[tuple[str, str]]:
-    """Mapping files and runbooks (*.md); hidden names, such as a ConfigMap's ..data, are another view of the same."""
-    paths = sorted(p for suffix in ("*.yaml", "*.yml", "*.md") for p in directory.rglob(suffix))
+    """Mapping files, runbooks (*.md) and samples/*.json; hidden names, such as a ConfigMap's ..data, are another view
+    of the same."""
+    paths = sorted(p for suffix in ("*.yaml", "*.yml", "*.md", "samples/*.json") for p in directory.rglob(suffix))
     for path in paths[: MAX_FILES + 1]:
         name = path.relative_to(directory)
         if name.parts[0] in SKIPPED or any(part.startswith(".") for part in name.parts) or not path.is_file():

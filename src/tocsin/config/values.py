@@ -165,6 +165,8 @@ def _hook(name: str, placed: Placed[HookIn], secrets: Secrets) -> Hook:
         secrets=tuple(value for value in values if value),
         unverified=said.unverified,
         defaults=said.defaults,
+        reads=said.reads.plain() if said.reads else None,
+        samples=tuple(said.samples),
         origin=placed.where,
     )
 

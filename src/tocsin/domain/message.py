@@ -12,6 +12,7 @@ from uuid import UUID
 from tocsin.domain.alert import Alert, Resolves
 from tocsin.domain.change import Change
 from tocsin.domain.people import Stands
+from tocsin.domain.reading import Reads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,10 @@ class Hook:
     """Any of them verifies (rotation); empty only when `unverified` was set on purpose."""
     unverified: bool = False
     defaults: Mapping[str, str] = field(default_factory=dict)
+    reads: Reads | None = None
+    """How its messages are read; only for the source `generic`."""
+    samples: tuple[str, ...] = ()
+    """Payloads in the mappings' tree by which `tocsin check` tries `reads`."""
     origin: str = ""
     """`file:line` of the mapping that declares it."""
 
@@ -170,3 +175,5 @@ class Source:
     ignores: tuple[str, ...] = ()
     """What it ignores on purpose, for the reference page."""
     aliases: tuple[str, ...] = ()
+    bind: Callable[[Hook], Source] | None = None
+    """The source as one hook declares it (`generic`); None where all hooks of it are alike."""

@@ -10,7 +10,7 @@ from functools import cache
 from importlib import import_module
 
 from tocsin.domain.errors import BadMapping
-from tocsin.domain.message import Source
+from tocsin.domain.message import Hook, Source
 
 
 @cache
@@ -29,6 +29,12 @@ def find(name: str) -> Source:
     if name in known:
         return _load(known[name])
     raise BadMapping([f"source {name!r} is not known; use one of {', '.join(names())}"])
+
+
+def of(hook: Hook) -> Source:
+    """The source of a hook, as the hook declares it. Raises BadMapping when no source has the name."""
+    found = find(hook.source)
+    return found.bind(hook) if found.bind else found
 
 
 @cache

@@ -48,7 +48,7 @@ def checkout(clock: Clock) -> Scenario:
                     r"CHANGED +deploy checkout v4\.8\.1, [^%]*LIKELY [89]\d %",
                     r"DO FIRST +Roll back checkout from v4\.8\.1",
                 ),
-                notes=(r"^See also pagerduty", rf"^Recovered .*, {PODS * len(RULES)} alerts clear"),
+                notes=(r"^See also PagerDuty", rf"^Recovered .*, {PODS * len(RULES)} alerts clear"),
             ),
         ),
         blames="deploy checkout v4.8.1",
