@@ -27,6 +27,8 @@ MESSAGES = Counter("tocsin_messages_understood_total", "Messages by what became 
 ALERTS = Counter("tocsin_alerts_received_total", "Alerts read in messages", ["source"])
 
 
+MAX_RENAMED = 20
+"""Names that one audit line lists."""
 YES_OR_NO = TypeAdapter(bool)
 """An option of a connector stands in the mappings as text."""
 
@@ -110,8 +112,17 @@ class Reading:
         outcome = (
             "ignored" if said.ignored and not (said.alerts or said.changes or said.record_updates) else "normalized"
         )
-        because = {"why": said.ignored, "alerts": len(said.alerts), "changes": len(said.changes)}
+        because: dict[str, object] = {"why": said.ignored, "alerts": len(said.alerts), "changes": len(said.changes)}
+        if renamed := self._renamed(said):
+            because["subjects"] = renamed
         self._say(message, outcome, because)
+
+    def _renamed(self, said: Normalized) -> dict[str, str]:
+        """The sender's own names that the catalogue knows under others, for the audit trail."""
+        sent = [*(alert.subject for alert in said.alerts), *(change.subject for change in said.changes)]
+        found = {subject: self._catalog.resolve(subject) for subject in dict.fromkeys(sent)}
+        renamed = {str(subject): str(known) for subject, known in found.items() if known != subject}
+        return dict(list(renamed.items())[:MAX_RENAMED])
 
     def _clean(self, alert: Alert) -> Alert:
         """The alert as it may be stored readably: its subject by the catalogue's name, its texts redacted."""
