@@ -57,4 +57,7 @@ demo: install ## watch realistic outages arrive and read the incidents (ONCE=1 e
 bench: install ## receiver, end to end, storm and memory, beside Alerta
 	$(BIN)/python -m benchmarks.run
 
-.PHONY: help install format check test test-e2e test-judges judges demo bench
+corpus: install ## every real body of ../shared/payloads against its golden facts, and mutilated copies of it
+	$(BIN)/python -m benchmarks.corpus $(if $(ACCEPT),--accept)
+
+.PHONY: help install format check test test-e2e test-judges judges demo bench corpus

@@ -2,99 +2,38 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import os
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks.corpus.__main__ import fuzzed
+from benchmarks.corpus.bodies import CORPUS, GOLDEN, NOW, Body, bodies, facts, is_here
 
 from tests.sources.reading import hook_of, message_of
 from tocsin.domain.alert import Status
-from tocsin.domain.errors import BadPayload
-from tocsin.domain.message import Normalized
-from tocsin.sources import find, names
+from tocsin.sources import find
 
-FOLDERS: dict[str, str] = {
-    "airflow_callback": "airflow",
-    "evidently": "evidently",
-    "github": "github",
-    "great_expectations": "great_expectations",
-    "jira": "jira",
-    "mlflow": "mlflow",
-    "openlineage": "openlineage",
-    "pagerduty": "pagerduty",
-    "airflow_via_alertmanager": "alertmanager",
-    "alertmanager": "alertmanager",
-    "grafana": "grafana",
-    "grafana_legacy": "grafana",
-}
-"""Folder of the corpus → source."""
-
-REFUSED = {
-    "openlineage/dbt_dbt_": "'{{ is_datetime",
-    "openlineage/event_no_run_id.json": "run.runId: Field required",
-    "pagerduty/alerta_pagerduty_alert.json": "a webhook of version 1 or 2",
-    "pagerduty/zulip_auto_resolved.json": "a webhook of version 1 or 2",
-    "pagerduty/zulip_mp_fail.json": "a webhook of version 1 or 2",
-    "pagerduty/zulip_resolve_v2.json": "a webhook of version 1 or 2",
-    "pagerduty/zulip_trigger_v2.json": "a webhook of version 1 or 2",
-    "alertmanager/keep_HighCPUUsage.json": "alerts: expected the list",
-    "alertmanager/keep_MQFull_Message_queue_is_full_.json": "alerts: expected the list",
-    "alertmanager/keep_MQThirdFull_Message_queue_is_over_33_.json": "alerts: expected the list",
-    "grafana/keep_NetworkLatencyIsHigh.json": "alerts: expected the list",
-    "grafana_legacy/": "ruleId: this is legacy alerting",
-}
-"""Bodies that must be refused, and how: they are rules or templates of other tools, or formats we leave out."""
-
-ROOT = Path(__file__).resolve().parents[2]
-CORPUS = Path(os.environ.get("TOCSIN_CORPUS") or ROOT / "../shared/payloads")
-NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-
-needs_corpus = pytest.mark.skipif(
-    not (CORPUS / "index.csv").is_file(), reason="no payload corpus here (set TOCSIN_CORPUS to its folder)"
-)
+needs_corpus = pytest.mark.skipif(not is_here(), reason=f"no payload corpus at {CORPUS} (set TOCSIN_CORPUS)")
+COPIES = 5
+"""Mutilated copies of each body here; `make corpus` makes 50."""
 
 
-def rows() -> list[Any]:
-    if not (CORPUS / "index.csv").is_file():
-        return []
-    with (CORPUS / "index.csv").open(newline="", encoding="utf-8") as table:
-        return [
-            pytest.param(row["path"], id=row["path"])
-            for row in csv.DictReader(table)
-            if FOLDERS.get(row["path"].partition("/")[0]) in names()
-        ]
-
-
-def read(path: str) -> Normalized:
-    source = FOLDERS[path.partition("/")[0]]
-    hook = hook_of(source, defaults={"model": "churn"})
-    return find(source).normalize(message_of((CORPUS / path).read_bytes(), hook, NOW, headers_of(path)), hook)
-
-
-def headers_of(path: str) -> dict[str, str]:
-    """Headers that the corpus does not keep but the source needs, such as the event's type."""
-    folder, _, name = path.partition("/")
-    if folder == "github":
-        return {"X-GitHub-Event": name.removeprefix("ghes34__").partition("__")[0]}
-    return {}
+@pytest.fixture(scope="module")
+def golden() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    return found
 
 
 @needs_corpus
-@pytest.mark.parametrize("path", rows())
-def test_a_real_body_is_read_or_refused_for_a_reason(path: str) -> None:
-    reason = next((reason for start, reason in REFUSED.items() if path.startswith(start)), None)
-    if reason:
-        with pytest.raises(BadPayload, match=f"^{reason}"):
-            read(path)
-        return
-    said = read(path)
-    assert said.ignored or said.alerts or said.changes or said.record_updates
-    moments = [t for a in said.alerts for t in (a.starts_at, a.ends_at) if t] + [c.occurred_at for c in said.changes]
-    assert all(t.utcoffset() == NOW.utcoffset() for t in moments)
+@pytest.mark.parametrize("body", [pytest.param(body, id=body.path) for body in bodies()])
+def test_a_real_body_reads_as_the_golden_file_says(body: Body, golden: dict[str, Any]) -> None:
+    assert json.loads(json.dumps(facts(body))) == golden[body.path], "run `make corpus ACCEPT=1`, then read the file"
+    assert fuzzed(body, COPIES, seed=0) == []
+
+
+@needs_corpus
+def test_every_folder_has_its_source() -> None:
+    assert sorted({body.folder for body in bodies() if "no_source" in facts(body)[0]}) == []
 
 
 @needs_corpus

@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -59,13 +60,28 @@ class Plan:
 def up(data: Path, mappings: Path, bind: str, workers: int, browser: bool) -> None:
     """Run everything on this machine; Ctrl-C stops it."""
     plan = Plan(data=data, mappings=mappings, bind=address(bind), workers=workers)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)  # one way out for all of them
+    end = _End()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end.ask)  # one way out for all of them
     try:
         with ExitStack() as stack:
-            _run(plan, stack, browser=browser)
+            _run(plan, stack, end, browser=browser)
     except KeyboardInterrupt:
         say("stopped")
+
+
+class _End:
+    """Somebody wants us to stop. While we start, that interrupts whatever waits; afterwards it is only noted: an
+    exception out of nowhere may be swallowed, or leave a lock held, in whatever the main thread happens to do."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.interrupts = True
+
+    def ask(self, _number: int, _frame: FrameType | None) -> None:
+        self.asked = True
+        if self.interrupts:
+            raise KeyboardInterrupt
 
 
 def say(text: str) -> None:
@@ -80,7 +96,7 @@ def show(part: str, line: str) -> None:
         click.echo(f"{part:<9} | {line}")
 
 
-def _run(plan: Plan, stack: ExitStack, *, browser: bool) -> None:
+def _run(plan: Plan, stack: ExitStack, end: _End, *, browser: bool) -> None:
     _refuse_bad_mappings(plan.mappings)
     plan.bind.refuse_taken()
     _hold(plan.data, stack)
@@ -102,10 +118,12 @@ def _run(plan: Plan, stack: ExitStack, *, browser: bool) -> None:
     _banner(plan)
     if browser:
         click.launch(plan.bind.url)
-    while True:
+    end.interrupts = False
+    while not end.asked:
         supervisor.tend(now=time.monotonic())
         follower.look(now=time.monotonic())
         time.sleep(TEND_EVERY_S)
+    raise KeyboardInterrupt
 
 
 def web_part(plan: Plan, environment: Mapping[str, str]) -> Part:
