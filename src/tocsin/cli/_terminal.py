@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import click
 import orjson
@@ -17,6 +18,17 @@ PIPE_WIDTH = 400
 """Columns of a table that no screen bounds."""
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d|w)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+MAPPINGS = click.option(
+    "--mappings",
+    "directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="TOCSIN_MAPPINGS_DIR",
+    default=Path("mappings"),
+    show_default=True,
+    help="The mappings directory.",
+)
+"""Of commands that read mappings beside something else."""
 
 
 def actor() -> str:

@@ -11,6 +11,8 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
+from tocsin.cli._terminal import MAPPINGS
+
 if TYPE_CHECKING:
     from tocsin.config.imports import Imported
 
@@ -27,15 +29,7 @@ def catalog() -> None:
 @click.argument("path", type=click.Path(path_type=Path, exists=True))
 @click.option("--write", is_flag=True, help="Write the file; without it, only show what would change.")
 @click.option("--name", help="Name of the written file, imported/NAME.yaml; default: the name of PATH.")
-@click.option(
-    "--mappings",
-    "directory",
-    type=click.Path(path_type=Path, file_okay=False),
-    envvar="TOCSIN_MAPPINGS_DIR",
-    default=Path("mappings"),
-    show_default=True,
-    help="The mappings directory.",
-)
+@MAPPINGS
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def import_(*, kind: str, path: Path, write: bool, name: str | None, directory: Path, as_json: bool) -> None:
     """Import a CSV file, or a Backstage catalog-info file or directory, into imported/NAME.yaml.

@@ -13,6 +13,8 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from tocsin.cli._terminal import MAPPINGS
+
 if TYPE_CHECKING:
     from tocsin.domain.message import Source
 
@@ -20,15 +22,6 @@ SECTION = "first hour"
 WIDTH = 160
 """Columns of a table that goes into a file or pipe."""
 
-_MAPPINGS = click.option(
-    "--mappings",
-    "directory",
-    type=click.Path(path_type=Path, file_okay=False),
-    envvar="TOCSIN_MAPPINGS_DIR",
-    default=Path("mappings"),
-    show_default=True,
-    help="The mappings directory.",
-)
 _URL = click.option("--url", help="Address under which senders reach Tocsin; default: TOCSIN_PUBLIC_URL.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 
@@ -42,7 +35,7 @@ def hooks() -> None:
 @click.argument("source")
 @click.option("--environment", default="production", show_default=True, help="Environment of all that arrives there.")
 @click.option("--name", help="Name in the address; default: the source's name.")
-@_MAPPINGS
+@MAPPINGS
 @_URL
 @_JSON
 def add(*, source: str, environment: str, name: str | None, directory: Path, url: str | None, as_json: bool) -> None:
@@ -74,7 +67,7 @@ def add(*, source: str, environment: str, name: str | None, directory: Path, url
 
 
 @hooks.command("list")
-@_MAPPINGS
+@MAPPINGS
 @_URL
 @_JSON
 def list_(directory: Path, url: str | None, as_json: bool) -> None:

@@ -12,6 +12,8 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from tocsin.cli._terminal import MAPPINGS
+
 if TYPE_CHECKING:
     from tocsin.domain.catalog import Catalog
     from tocsin.domain.subject import Subject
@@ -24,15 +26,7 @@ NOT_MAPPED = "impact not mapped"
 
 @click.command()
 @click.argument("subject")
-@click.option(
-    "--mappings",
-    "directory",
-    type=click.Path(path_type=Path, file_okay=False),
-    envvar="TOCSIN_MAPPINGS_DIR",
-    default=Path("mappings"),
-    show_default=True,
-    help="The mappings directory.",
-)
+@MAPPINGS
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def impact(subject: str, directory: Path, as_json: bool) -> None:
     """Show which models, services and business services are hit when SUBJECT (kind:name) is missing or wrong."""

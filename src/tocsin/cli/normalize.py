@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from tocsin.cli._terminal import echo_json, pairs, screen
+from tocsin.cli._terminal import MAPPINGS, echo_json, pairs, screen
 from tocsin.domain.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -26,15 +26,7 @@ STDIN = "-"
 @click.command()
 @click.option("--source", "name", default="", help="The producer: alertmanager, github, mlflow …, or an alias.")
 @click.option("--hook", "hook_name", default="", help="Instead: a hook of the mappings, read as it declares.")
-@click.option(
-    "--mappings",
-    "directory",
-    type=click.Path(path_type=Path, file_okay=False),
-    envvar="TOCSIN_MAPPINGS_DIR",
-    default=Path("mappings"),
-    show_default=True,
-    help="Where --hook is declared.",
-)
+@MAPPINGS
 @click.option(
     "--headers",
     "headers_file",

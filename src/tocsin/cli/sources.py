@@ -10,7 +10,7 @@ from typing import Any
 import click
 import orjson
 
-from tocsin.cli._terminal import echo_json, screen
+from tocsin.cli._terminal import MAPPINGS, echo_json, screen
 from tocsin.domain.errors import BadMapping, BadPayload, BadSetting
 
 SECTION = "first hour"
@@ -54,15 +54,7 @@ def list_(*, as_json: bool) -> None:
     help="A payload as the sender posts it (JSON).",
 )
 @click.option("--environment", default="production", show_default=True, help="Environment of all that arrives there.")
-@click.option(
-    "--mappings",
-    "directory",
-    type=click.Path(path_type=Path, file_okay=False),
-    envvar="TOCSIN_MAPPINGS_DIR",
-    default=Path("mappings"),
-    show_default=True,
-    help="The mappings directory.",
-)
+@MAPPINGS
 @click.option("--write", is_flag=True, help="Write hooks/NAME.yaml, samples/NAME.json and a secret; else only show.")
 def new(*, name: str, sample: Path, environment: str, directory: Path, write: bool) -> None:
     """Draft how messages of a sender NAME are read, from one of its payloads, and show what that reads."""

