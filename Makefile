@@ -57,7 +57,16 @@ demo: install ## watch realistic outages arrive and read the incidents (ONCE=1 e
 bench: install ## receiver, end to end, storm and memory, beside Alerta
 	$(BIN)/python -m benchmarks.run
 
+SCHEDULES ?= 100
+SEED ?= 1
+chaos: install ## fault schedules per vendor: SCHEDULES=1000 SEED=1 VENDOR=jira GUARDS=1 PROCESSES=36 STORM=5000
+	$(BIN)/python -m benchmarks.chaos --schedules $(SCHEDULES) --seed $(SEED) $(if $(VENDOR),--vendor $(VENDOR)) \
+	  $(if $(GUARDS),--guards) $(if $(PROCESSES),--processes $(PROCESSES)) $(if $(STORM),--storm $(STORM))
+
+attribution: install ## rules, the product and the ceiling on generated worlds with known causes (takes 10 minutes)
+	$(BIN)/python -m benchmarks.attribution
+
 corpus: install ## every real body of ../shared/payloads against its golden facts, and mutilated copies of it
 	$(BIN)/python -m benchmarks.corpus $(if $(ACCEPT),--accept)
 
-.PHONY: help install format check test test-e2e test-judges judges demo bench corpus
+.PHONY: help install format check test test-e2e test-judges judges demo bench attribution corpus chaos

@@ -13,7 +13,9 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 from prometheus_client import Histogram
 from sqlalchemy.exc import OperationalError
@@ -32,12 +34,27 @@ from tocsin.domain.alert import Alert, AlertState
 from tocsin.domain.audit import AuditEntry
 from tocsin.domain.errors import TocsinError
 from tocsin.domain.incident import IncidentState
-from tocsin.domain.message import Message, RecordUpdate
+from tocsin.domain.message import KEY_URL, Message, RecordUpdate
 from tocsin.domain.record import Plan
-from tocsin.store import attribution, confirmations, decisions, inbox, isolating, jobs, kin, people, records, storms
+from tocsin.store import (
+    attribution,
+    confirmations,
+    decisions,
+    errands,
+    inbox,
+    isolating,
+    jobs,
+    kin,
+    people,
+    records,
+    storms,
+)
 from tocsin.store.decisions import Decisions, Waiting
 from tocsin.store.inbox import Signal
 from tocsin.understanding import Reading, own_alert, signal_of, understood_as
+
+if TYPE_CHECKING:
+    from tocsin.store.experience import Learned
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +80,14 @@ def understand(app: App) -> int:
     claimed = inbox.claim(app.database, app.seal)
     if not claimed:
         return 0
-    batch = Reading(active=active)
+    wanted = {url for one in claimed if (url := one.message.headers.get(KEY_URL, ""))}
+    batch = Reading(active=active, keys=errands.keys(app.database, wanted))
     for one in claimed:
         batch.read(one)
+    if batch.errands:
+        batch.give_up_but(errands.ask(app.database, batch.errands))
+    if batch.waiting:
+        errands.put_off(app.database, batch.waiting)
     inbox.keep(app.database, batch.understood(claimed), batch.sender_ids)
     return len(claimed)
 
@@ -258,6 +280,17 @@ def attribute(app: App) -> list[str]:
     return sorted(set(tell))
 
 
+_LEARNED: WeakKeyDictionary[App, Learned] = WeakKeyDictionary()
+
+
+def _learned(app: App) -> Learned:
+    from tocsin.store.experience import Learned  # noqa: PLC0415 numpy, as below
+
+    if app not in _LEARNED:
+        _LEARNED[app] = Learned(app.database)
+    return _LEARNED[app]
+
+
 def _score(app: App, due: attribution.Due) -> bool:
     """Score one incident; True when its reader would learn something."""
     from tocsin.decide.attribute import attribute as score  # noqa: PLC0415 numpy and scipy load only where scoring runs
@@ -266,7 +299,9 @@ def _score(app: App, due: attribution.Due) -> bool:
     first_at = min(member.starts_at for member in incident.members)
     since, until = first_at - CHANGES_BACK, first_at + CLOCK_SKEW
     changes = attribution.candidates(app.database, incident.environment, since, until)
-    scored = score(incident, changes, app.active().mappings.catalog, now=app.database.now())
+    catalog = app.active().mappings.catalog
+    experience = _learned(app).of(incident.environment, catalog)
+    scored = score(incident, changes, catalog, now=app.database.now(), experience=experience)
     news = is_news(incident.attribution, scored)
     return attribution.keep(app.database, due, scored, tell=news) and news
 

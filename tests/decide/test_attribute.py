@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.decide.builders import at, catalog, change, incident, state
-from tocsin.decide.attribute import Experience, KindRecord, attribute
+from tocsin.decide.attribute import attribute
+from tocsin.decide.experience import Experience, KindRecord
 from tocsin.decide.lags import EDGES, bin_of, density, middle_half, seed_masses
 from tocsin.decide.rules import nearest_change, nearest_related_change
 from tocsin.domain.change import Change, ChangeKind, ChangeOutcome
@@ -223,6 +224,7 @@ CHANGES = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(CHANGES, st.randoms(use_true_random=False))
 def test_the_answer_does_not_depend_on_any_order_and_sums_to_one(told: list[Any], chance: Any) -> None:
     changes = [

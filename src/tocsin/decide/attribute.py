@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
 
@@ -20,6 +19,7 @@ import orjson
 from numpy.typing import NDArray
 
 from tocsin.decide.evidence import Scored, suspect
+from tocsin.decide.experience import COLD, Experience, KindRecord
 from tocsin.decide.lags import density
 from tocsin.decide.pattern import Pattern
 from tocsin.domain.catalog import Catalog
@@ -29,7 +29,7 @@ from tocsin.domain.subject import Subject
 
 Floats = NDArray[np.float64]
 
-SCORER = "competing-intensities-1"
+SCORER = "competing-intensities-2"
 WINDOW = timedelta(hours=72)
 """How far back a cause may lie, for every kind: real lags reach it (three in four reverts come within it)."""
 SKEW = timedelta(minutes=5)
@@ -42,7 +42,11 @@ SKEW_LAG_MIN = 120.0
 OVERLAP_MIN = 2.0
 SAME_WORK = ("run_id", "commit")
 """Labels whose equal value makes two changes parts of one."""
-TEMPER = 1.3
+TEMPER = 1.15
+"""Cold, every probability is drawn towards the middle. The reference's 1.3 goes with its fixed law of spreading; the
+grid of laws (pattern.py) holds part of that doubt itself."""
+SHRINK = 60.0
+"""Changes of its kind that weigh as much as one subject's own (reference: 2–20; see docs/attribution.md)."""
 SHOWN = 5
 ENOUGH_FEEDBACK = 30
 """Confirmed incidents after which scores are no longer tempered (correlation.md §2.1)."""
@@ -58,25 +62,6 @@ RISK_OUTAGE = (12.5, 12.5)
 """A feature outage is a fault already, not a change that may become one (judgement)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KindRecord:
-    """What people confirmed of one kind: changes that caused an incident, changes that did not, and how many
-    confirmed lags fell into each bin of `lags.EDGES`."""
-
-    caused: float = 0.0
-    harmless: float = 0.0
-    lags: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Experience:
-    """What was learned from confirmations; empty at a cold start."""
-
-    kinds: Mapping[ChangeKind, KindRecord] = field(default_factory=dict)
-    confirmed: int = 0
-
-
-COLD = Experience()
 _NOTHING = KindRecord()
 _FAULTS = (ChangeKind.FEATURE_OUTAGE, ChangeKind.SERVICE_ROLLEDBACK)
 _R = ("r", "R")
@@ -91,30 +76,29 @@ def attribute(
     catalog: Catalog,
     *,
     now: datetime,
-    background_per_day: float = 1 / 3,
     experience: Experience = COLD,
 ) -> Attribution:
     """Every change of the last 72 h against "no known change explains this"; suspects best first, at most five.
 
-    `background_per_day` is the rate of incidents without a known change. Changes later than `now` or more than 5 min
+    Changes later than `now` or more than 5 min
     after the first alert are no candidates. A change that also `touches` other subjects may have acted at any of them:
     its pattern is the mean over those that the catalogue knows; when it knows none, the mean over all subjects.
     Overlapping changes (same run or commit, or same subject within 2 min) are one candidate with the mass of its
     subjects; the likeliest member speaks for it, or the run that made the others. Raises ValueError for an incident
     without members.
     """
-    pattern = Pattern(incident.members, catalog)
+    pattern = Pattern(incident.members, catalog, spread=experience.spread)
     onset_at = pattern.onset_at
     candidates = _candidates(changes, onset_at, now)
     onset = onset_at.timestamp()
     lags = [(onset - change.occurred_at.timestamp()) / 60 for change in candidates]
     names, given = pattern.places(candidates)
-    logs = _terms(candidates, lags, given, experience)
+    logs = _terms(candidates, lags, given, names, experience)
     own = logs.sum(axis=0)
     overlapping = _overlapping(lags, names, candidates)
     heads, masses = _heads(overlapping, own, names, candidates)
     temper = TEMPER if experience.confirmed < ENOUGH_FEEDBACK else 1.0
-    background = (math.log(background_per_day / 1440), pattern.anywhere)
+    background = (math.log(experience.background_per_day / 1440), pattern.anywhere)
     shares = _shares(np.append(masses, sum(background)) / temper)
     order = np.argsort(-shares[:-1], kind="stable").tolist()
     scored = (
@@ -123,7 +107,7 @@ def attribute(
             members=tuple(candidates[i] for i in overlapping.get(heads[g], ())),
             probability=float(shares[g]),
             own_share=float(np.exp(own[heads[g]] - masses[g])),
-            risk=_risk(candidates[heads[g]], experience),
+            risk=_risk(candidates[heads[g]], names[heads[g]], experience),
             terms=_log_odds(
                 logs[:, heads[g]], masses[g], background, temper=temper, share=shares[g], no_change=shares[-1]
             ),
@@ -140,7 +124,7 @@ def attribute(
         onset_at=onset_at,
         scored_at=now,
         scorer=SCORER,
-        digest=_digest(pattern, candidates, now, background_per_day, experience),
+        digest=_digest(pattern, candidates, now, experience),
         low_evidence=first_kind is None or first_kind.caused < FEW_OF_KIND,
     )
 
@@ -160,7 +144,9 @@ def _candidates(changes: Sequence[Change], onset_at: datetime, now: datetime) ->
     return [found[id] for id in sorted(found)]
 
 
-def _terms(candidates: list[Change], lags: list[float], given: Floats, experience: Experience) -> Floats:
+def _terms(
+    candidates: list[Change], lags: list[float], given: Floats, names: list[Subject], experience: Experience
+) -> Floats:
     """log risk, log density, log pattern and log clock penalty: four rows, one column a candidate."""
     logs = np.zeros((4, len(candidates)))
     if not candidates:
@@ -177,6 +163,10 @@ def _terms(candidates: list[Change], lags: list[float], given: Floats, experienc
     failure = ChangeOutcome.FAILURE
     for i in [i for i, c in enumerate(candidates) if c.outcome is failure or c.summary[:1] in _R or c.kind in _FAULTS]:
         logs[0, i] = math.log(_mean(_prior(candidates[i]), experience.kinds.get(candidates[i].kind, _NOTHING)))
+    if experience.places:
+        for i in [i for i, name in enumerate(names) if name in experience.places]:
+            caused, harmless = _at_place(math.exp(logs[0, i]), experience.places[names[i]])
+            logs[0, i] = math.log(caused / (caused + harmless))
     logs[2] = given
     for i in np.flatnonzero(late).tolist():
         off = 0.5 * math.erfc(-lags[i] / SKEW_SD_MIN / math.sqrt(2))
@@ -189,11 +179,20 @@ def _mean(prior: tuple[float, float], record: KindRecord) -> float:
     return caused / (caused + prior[1] + record.harmless)
 
 
-def _risk(change: Change, experience: Experience) -> tuple[float, float]:
-    """Beta counts (caused, harmless) of such a change: the prior and what was confirmed of its kind."""
+def _at_place(kind_mean: float, place: tuple[float, float]) -> tuple[float, float]:
+    """Beta counts of a subject's changes, shrunk towards their kind."""
+    caused, harmless = place
+    return caused + SHRINK * kind_mean, harmless + SHRINK * (1 - kind_mean)
+
+
+def _risk(change: Change, name: Subject, experience: Experience) -> tuple[float, float]:
+    """Beta counts (caused, harmless) of such a change: the prior and what was confirmed of its kind, or of its subject
+    where anything was seen there."""
     caused, harmless = _prior(change)
     record = experience.kinds.get(change.kind, _NOTHING)
-    return caused + record.caused, harmless + record.harmless
+    caused, harmless = caused + record.caused, harmless + record.harmless
+    place = experience.places.get(name)
+    return (caused, harmless) if place is None else _at_place(caused / (caused + harmless), place)
 
 
 def _prior(change: Change) -> tuple[float, float]:
@@ -275,15 +274,14 @@ def _log_odds(
     return {name: round(float(value), 6) for name, value in terms.items() if name in always or value}
 
 
-def _digest(
-    pattern: Pattern, candidates: list[Change], now: datetime, background_per_day: float, experience: Experience
-) -> str:
+def _digest(pattern: Pattern, candidates: list[Change], now: datetime, experience: Experience) -> str:
     """Hash of all that the answer rests on, in canonical order."""
     changes: list[object] = [
         list(map(attrgetter(name), candidates))
         for name in ("id", "kind", "subject", "occurred_at", "outcome", "touches", "summary")
     ]
     labels = [[c.id, *(c.labels.get(label, "") for label in SAME_WORK)] for c in candidates if c.labels]
-    learned = [(kind, r.caused, r.harmless, r.lags) for kind, r in sorted(experience.kinds.items())]
-    inputs = [SCORER, now, background_per_day, pattern.facts, changes, labels, learned, experience.confirmed]
+    learned: list[object] = [(kind, r.caused, r.harmless, r.lags) for kind, r in sorted(experience.kinds.items())]
+    learned += [sorted(experience.places.items()), experience.background_per_day]
+    inputs = [SCORER, now, pattern.facts, changes, labels, learned, experience.confirmed]
     return hashlib.blake2b(orjson.dumps(inputs, default=str), digest_size=16).hexdigest()

@@ -13,6 +13,7 @@ from tocsin.decide.fold import all_ended
 from tocsin.decide.hands import held, owned
 from tocsin.decide.merging import asked_again, family_of
 from tocsin.decide.plan import Desk, Planned, plan
+from tocsin.decide.planned import with_approved
 from tocsin.decide.route import route
 from tocsin.decide.suppress import gate
 from tocsin.domain.audit import AuditEntry
@@ -54,7 +55,8 @@ def judge(
     """Gate, enrich, route and plan. `near` are open incidents that may have the same cause."""
     known = incident
     incident = family_of(held(opened_or_resolved(incident)), near)
-    incident = replace(incident, gate=gate(incident, policy, desk.catalog, now=now))
+    with_windows = with_approved(policy, changes, desk.catalog)
+    incident = replace(incident, gate=gate(incident, with_windows, desk.catalog, now=now))
     found = enrich(incident, desk.catalog, policy, changes=changes, similar=similar, now=now)
     incident = replace(incident, enrichment=replace(found, runbook=_address(found.runbook, desk.public_url)))
     before = incident.routing

@@ -1,9 +1,11 @@
 """How likely is it that exactly these subjects alert and the others stay silent, if the trouble began here?
 
-    P(A | r) = Π p(r, v) over alerting v · [ Π (1 − p(r, v)) over monitored, silent v ] ^ κ
+    P(A | r) = mean over (q, rho) of Π p(r, v) over alerting v · Π (1 − p(r, v)) over monitored, silent v
     p(r, v)  = eps + (1 − eps) · q · rho^hops, eps when v is out of reach          (correlation.md §2)
 
-κ = .4 because the evidence of silence misleads at full weight wherever alert rules have gaps."""
+How far trouble spreads differs from company to company. One fixed law with silence at a lower weight (the reference's
+κ = .4) stands for that ignorance; a mean over a grid of laws says it outright: one law holds for a whole incident, many
+alerts speak for far-reaching ones, and confirmed incidents shift the weights (docs/attribution.md has the figures)."""
 
 from __future__ import annotations
 
@@ -21,12 +23,20 @@ from tocsin.domain.subject import Subject
 
 Floats = NDArray[np.float64]
 
-EPS, Q, RHO, KAPPA = 0.01, 0.8, 0.6, 0.4
+EPS = 0.005
+"""A node that is out of reach alerts all the same: its own trouble, or an edge that the catalogue lacks (.01–.02 in the
+reference; half of it, since 165 nodes at .01 would mean 1.6 stray alerts beside every incident)."""
+SPREADS: tuple[tuple[float, float], ...] = tuple((q, rho) for q in (0.5, 0.7, 0.9) for rho in (0.1, 0.3, 0.5, 0.7))
+"""(q, rho): a grid that covers what is plausible, evenly; the reference's .8 and .6 lie inside."""
 SMALLEST_WORLD = 50
 """A catalogue of fewer subjects counts as this many: at a fresh installation most of what exists is not listed yet,
 and "it could have begun anywhere" must not mean "here"."""
 
-_BY_HOPS: Floats = np.append(np.clip(EPS + (1 - EPS) * Q * RHO ** np.arange(MAX_HOPS + 1), EPS, 0.97), EPS)
+_HOPS = np.arange(MAX_HOPS + 1)
+_BY_HOPS: Floats = np.array(
+    [np.append(np.clip(EPS + (1 - EPS) * q * rho**_HOPS, EPS, 0.97), EPS) for q, rho in SPREADS]
+)
+"""One row a law, one column a hop; the last is "out of reach"."""
 _LOG_P, _LOG_SILENT = np.log(_BY_HOPS), np.log1p(-_BY_HOPS)
 
 
@@ -35,7 +45,7 @@ class Pattern:
 
     `onset_at` is the earliest start among the alerts; `anywhere` the log of the mean P(A | r) over all subjects."""
 
-    def __init__(self, members: Sequence[AlertState], catalog: Catalog) -> None:
+    def __init__(self, members: Sequence[AlertState], catalog: Catalog, *, spread: Sequence[float] = ()) -> None:
         if not members:
             raise ValueError("an incident without members has no pattern to explain")
         self.catalog = catalog
@@ -44,26 +54,46 @@ class Pattern:
         for member in sorted(members, key=lambda m: m.starts_at):
             self.started.setdefault(catalog.resolve(member.alert.subject), member.starts_at)
         self.onset_at = next(iter(self.started.values()))
-        self.facts = [self.topology.digest, sorted(self.started.items())]
+        self.facts = [self.topology.digest, sorted(self.started.items()), list(spread)]
         known = [v for v in sorted(self.started) if v in self.topology.index]
         unknown = [v for v in sorted(self.started) if v not in self.topology.index]
-        watched = [v for v in known if self.topology.monitored[self.topology.index[v]]]
-        silent = int(self.topology.monitored.sum()) - len(watched)
         self._hops = {v: self.topology.hops_to(v) for v in known}
-        outside = len(self.started) * _LOG_P[-1] + KAPPA * silent * _LOG_SILENT[-1]
-        roots = np.full(len(self.topology.subjects), len(unknown) * _LOG_P[-1])
-        reach = self.topology.reach
-        still = reach @ _LOG_SILENT[:-1] + (self.topology.monitored.sum() - reach.sum(axis=1)) * _LOG_SILENT[-1]
-        for v in known:
-            roots += _LOG_P[self._hops[v]]
-        for v in watched:
-            still = still - _LOG_SILENT[self._hops[v]]
-        self._roots: Floats = roots + KAPPA * still
-        self._itself = float(outside - _LOG_P[-1] + _LOG_P[0])
+        weights = np.array(spread or [0.0] * len(SPREADS))
+        self._weights = weights - np.logaddexp.reduce(weights)
+        self._laws = self._under_laws(known, len(unknown))
+        self._roots: Floats = np.logaddexp.reduce(self._laws + self._weights[:, None], axis=0)
+        outside = self._outside(known)
+        self._itself = float(np.logaddexp.reduce(self._weights + outside - _LOG_P[:, -1] + _LOG_P[:, 0]))
+        elsewhere = float(np.logaddexp.reduce(self._weights + outside))
         everywhere = [*self._roots.tolist(), *[self._itself] * len(unknown)]
-        everywhere += [float(outside)] * (SMALLEST_WORLD - len(everywhere))
+        everywhere += [elsewhere] * (SMALLEST_WORLD - len(everywhere))
         self.anywhere = float(np.logaddexp.reduce(everywhere)) - float(np.log(len(everywhere)))
         self._places: dict[Subject, tuple[Subject, float | None]] = {}
+
+    def _under_laws(self, known: Sequence[Subject], unknown: int) -> Floats:
+        """log P(A | root) under each law: one row a law, one column a root."""
+        topology = self.topology
+        beyond = topology.monitored.sum() - topology.reach.sum(axis=1)
+        still = _LOG_SILENT[:, :-1] @ topology.reach.T + np.outer(_LOG_SILENT[:, -1], beyond)
+        found = still + unknown * _LOG_P[:, -1:]
+        for v in known:
+            hops = self._hops[v]
+            found += _LOG_P[:, hops]
+            if topology.monitored[topology.index[v]]:
+                found -= _LOG_SILENT[:, hops]
+        return np.asarray(found)
+
+    def _outside(self, known: Sequence[Subject]) -> Floats:
+        """log P(A | it began somewhere out of everything's reach), under each law."""
+        watched = sum(bool(self.topology.monitored[self.topology.index[v]]) for v in known)
+        silent = int(self.topology.monitored.sum()) - watched
+        return np.asarray(len(self.started) * _LOG_P[:, -1] + silent * _LOG_SILENT[:, -1])
+
+    def under_each_law(self, change: Change) -> Floats | None:
+        """log P(A | it began at the change's subject) under each law of SPREADS; None when that is not known."""
+        root = self.root(change)
+        at = self.topology.index.get(root) if root is not None else None
+        return np.asarray(self._laws[:, at]) if at is not None else None
 
     def places(self, changes: Sequence[Change]) -> tuple[list[Subject], Floats]:
         """The catalogue's name for each change's subject, and log P(A | change): the mean over the known subjects at

@@ -101,6 +101,17 @@ def load_changes(connection: Connection, environment: str, since: datetime, unti
     return [CHANGE.validate_python(row.change) for row in found]
 
 
+def load_changes_by_id(connection: Connection, environment: str, ids: Sequence[str]) -> dict[str, Change]:
+    """Changes by id; those that retention has taken are missing."""
+    found = rows(
+        connection,
+        "SELECT change FROM changes WHERE environment = :environment AND id = ANY(:ids)",
+        environment=environment,
+        ids=list(ids),
+    )
+    return {change.id: change for change in (CHANGE.validate_python(row.change) for row in found)}
+
+
 def load_similar(connection: Connection, incident: Incident, limit: int) -> list[Similar]:
     """Resolved incidents that share the head subject or a member's alert with this one."""
     found = rows(

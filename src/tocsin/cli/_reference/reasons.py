@@ -20,7 +20,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "message.understood": (
         "A message was read.",
         "`normalized`, `ignored` (well-formed, nothing in it for us), `duplicate` (the sender's own id was seen), "
-        "`quarantined` (cannot be understood)",
+        "`quarantined` (cannot be understood), `refused` (the signature that a worker had to check is wrong)",
     ),
     "alert.joined": (
         "A new or re-fired alert joined an incident.",

@@ -53,6 +53,8 @@ def page() -> str:
         source = sources.find(name)
         why = f"{source.title}: the secret in the request names the hook."
         hooks += [(code(f"POST {route}"), why) for route in source.routes]
+        asked = f"{source.title}: how a request ended; nothing is kept."
+        hooks += [(code(f"GET {path}"), asked) for path in source.lookups]
     rows = _rows(_site())
     api = [row for row in rows if "/api/" in row[0]]
     people = [row for row in rows if "/api/" not in row[0] and "/static/" not in row[0]]

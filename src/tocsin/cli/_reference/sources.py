@@ -72,6 +72,8 @@ def verified_by(verify: Callable[..., Any]) -> list[str]:
     inside = inspect.getclosurevars(verify).nonlocals
     if "checks" in inside:
         return [words for check in inside["checks"] for words in verified_by(check)]
+    if "header" in inside and "prefix" not in inside:
+        return [f"`{inside['header']}`: one of the hook's secrets"]
     if "header" in inside:
         prefix = f" after `{inside['prefix']}`" if inside["prefix"] else ""
         algorithm = str(inside["algorithm"]).upper().replace("SHA", "SHA-")

@@ -1,0 +1,90 @@
+"""A generated case as the product sees it: catalogue, changes and an incident of the domain's own types."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from uuid import UUID
+
+from benchmarks.attribution.world import NAMES, Case, Fired, Made, World
+from tocsin.domain.alert import Alert, AlertState, Severity, Status, Symptom
+from tocsin.domain.catalog import Catalog, Entry
+from tocsin.domain.change import Change, ChangeKind, ChangeOutcome
+from tocsin.domain.incident import Incident, IncidentState
+from tocsin.domain.subject import Subject
+
+START = datetime(2031, 1, 6, tzinfo=UTC)
+"""A Monday."""
+
+
+def moment(minutes: float) -> datetime:
+    """The world's minute as a time."""
+    return START + timedelta(minutes=minutes)
+
+
+def catalog_of(world: World) -> Catalog:
+    """What the catalogue knows: every node, and the edges that it has."""
+    subjects = [Subject(node.subject) for node in world.nodes]
+    return Catalog(
+        entries={
+            subject: Entry(subject=subject, depends_on=tuple(subjects[v] for v in needs))
+            for subject, needs in zip(subjects, world.seen_needs, strict=True)
+        }
+    )
+
+
+class Told:
+    """One world's changes and alerts in the domain's words; each change is made once."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.change = cache(self._change)
+
+    def _change(self, made: Made) -> Change:
+        node = self._world.nodes[made.node]
+        kind = NAMES[made.kind]
+        if made.kind == "deploy" and node.kind == "model":
+            kind = ChangeKind.MODEL_DEPLOYED
+        return Change(
+            id=made.id,
+            hook="h",
+            source="s",
+            environment="production",
+            kind=kind,
+            subject=Subject(node.subject if made.known else f"{node.kind}:x{node.name}"),
+            occurred_at=moment(made.at),
+            received_at=moment(made.at),
+            outcome=ChangeOutcome.SUCCESS,
+        )
+
+    def incident(self, case: Case) -> Incident:
+        """The incident of a case."""
+        members = tuple(self._state(alert) for alert in case.alerts)
+        return Incident(
+            id=UUID(int=1),
+            number=1,
+            environment="production",
+            state=IncidentState.OPEN,
+            opened_at=min(m.starts_at for m in members),
+            members=members,
+        )
+
+    def _state(self, fired: Fired) -> AlertState:
+        at = moment(fired.at)
+        node = self._world.nodes[fired.node]
+        alert = Alert(
+            hook="h",
+            source="s",
+            environment="production",
+            name="bad",
+            subject=Subject(node.subject),
+            symptom=Symptom.PREDICTION_DRIFT if node.kind == "model" else Symptom.ERRORS,
+            severity=Severity.CRITICAL,
+            status=Status.FIRING,
+            summary="",
+            received_at=at,
+            starts_at=at,
+        )
+        return AlertState(
+            alert=alert, status=Status.FIRING, episode=1, starts_at=at, last_report_at=at, last_received_at=at
+        )

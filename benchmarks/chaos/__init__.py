@@ -1,0 +1,1 @@
+"""Does one outage stay one ticket under every fault? Randomised schedules against the real delivery and connectors."""

@@ -1,0 +1,50 @@
+"""What has Tocsin learned from confirmed causes? Every number, and how to make it forget."""
+
+from __future__ import annotations
+
+import click
+from rich.table import Table
+
+from tocsin.cli._terminal import actor, echo_json, screen
+
+SECTION = "decide"
+
+
+@click.command()
+@click.option("--environment", default="production", show_default=True, help="Each learns for itself.")
+@click.option("--reset", "forget", is_flag=True, help="Forget it all: what was confirmed until now counts no more.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def learned(*, environment: str, forget: bool, as_json: bool) -> None:
+    """Show what confirmed causes have taught the attribution: risks, lags, how far trouble spreads.
+
+    Only a person's word teaches: `tocsin confirm`, the console, or the cause set in a ticket by somebody who is not us.
+    It is counted from history each time, so that the same history teaches the same."""
+    from tocsin.cli._connected import connected
+    from tocsin.decide.lags import EDGES
+    from tocsin.decide.pattern import SPREADS
+    from tocsin.store.experience import read, reset
+
+    with connected() as app:
+        if forget:
+            reset(app.database, actor=actor())
+        found = read(app.database, environment, app.active().mappings.catalog)
+    if as_json:
+        echo_json({"environment": environment, "experience": found, "background_per_day": found.background_per_day})
+        return
+    screen().print(
+        f"{found.confirmed} incidents confirmed in {found.days:.0f} days, {found.unexplained:.0f} of them without a"
+        f" known change; such an outage comes {found.background_per_day:.2f} times a day"
+    )
+    table = Table("kind", "caused", "harmless", "confirmed lags, minutes", box=None)
+    for kind, record in found.kinds.items():
+        bins = [f"{EDGES[at]:g}+: {n:g}" for at, n in enumerate(record.lags) if n]
+        table.add_row(kind, f"{record.caused:g}", f"{record.harmless:g}", ", ".join(bins))
+    screen().print(table)
+    risky = [(subject, place) for subject, place in found.places.items() if place[0]]
+    for subject, (caused, harmless) in sorted(risky, key=lambda item: -item[1][0])[:20]:
+        screen().print(f"{subject}: {caused:g} of {caused + harmless:g} changes caused an incident")
+    if found.spread:
+        best = max(zip(found.spread, SPREADS, strict=True))[1]
+        screen().print(
+            f"trouble reaches a direct dependant with {best[0] * best[1]:.0%}, the subject itself {best[0]:.0%}"
+        )

@@ -1,0 +1,209 @@
+"""What has been learned from incidents whose cause a person named? Counts that can be read, reset and added up again.
+
+Only a person teaches (correlation.md §2.1). What is learned: how risky the changes of a kind and of a subject are, how
+long after a change its trouble shows, how far trouble spreads, and how often it comes without a known change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from tocsin.decide.lags import EDGES, MIN_LAG, bin_of
+from tocsin.decide.pattern import SPREADS, Pattern
+from tocsin.domain.alert import AlertState
+from tocsin.domain.catalog import Catalog
+from tocsin.domain.change import Change, ChangeKind
+from tocsin.domain.subject import Subject
+
+DAY = timedelta(days=1)
+BACKGROUND = (1.0, 3.0)
+"""Before anything is known: one outage without a known change in so many days (correlation.md §2)."""
+MOST_PLACES = 5_000
+"""Subjects whose own risk is remembered; the least often changed go first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindRecord:
+    """What people confirmed of one kind: changes that caused an incident, changes that did not, and how many
+    confirmed lags fell into each bin of `lags.EDGES`."""
+
+    caused: float = 0.0
+    harmless: float = 0.0
+    lags: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experience:
+    """What was learned from confirmations; empty at a cold start."""
+
+    kinds: Mapping[ChangeKind, KindRecord] = field(default_factory=dict)
+    places: Mapping[Subject, tuple[float, float]] = field(default_factory=dict)
+    """Changes on one subject: those that caused an incident, and those that did not."""
+    spread: tuple[float, ...] = ()
+    """Log weight of each law of `pattern.SPREADS`; empty: all alike."""
+    unexplained: float = 0.0
+    """Incidents of which a person said that no known change caused them."""
+    days: float = 0.0
+    """The time over which all this was seen."""
+    confirmed: int = 0
+
+    @property
+    def background_per_day(self) -> float:
+        """Outages without a known change."""
+        return (BACKGROUND[0] + self.unexplained) / (BACKGROUND[1] + self.days)
+
+
+COLD = Experience()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """One incident as it stood when it was judged, and what a person said of it."""
+
+    members: Sequence[AlertState]
+    changes: Sequence[Change]
+    catalog: Catalog
+    decided_at: datetime
+    told: bool
+    """Whether anybody said what the cause was; else its changes only count as seen."""
+    cause: str = ""
+    """The change's id; empty: none of them."""
+
+
+class Learner:
+    """Takes in lessons in the order of time."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+        self._kinds: dict[ChangeKind, list[float]] = {}
+        self._lags: dict[ChangeKind, list[float]] = {}
+        self._places: dict[Subject, list[float]] = {}
+        self._spread = np.zeros(len(SPREADS))
+        self._unexplained = 0.0
+        self._confirmed = 0
+        self._first: datetime | None = None
+        self._last: datetime | None = None
+
+    def take(self, lesson: Lesson) -> None:
+        """Learn from one incident. A change counts as seen once, however many incidents it stood beside; a cause that
+        is not among the changes is no known change."""
+        pattern = Pattern(lesson.members, lesson.catalog, spread=self._weights())
+        earliest = min((change.occurred_at for change in lesson.changes), default=pattern.onset_at)
+        self._first = min(self._first or earliest, earliest)
+        self._last = max(self._last or lesson.decided_at, lesson.decided_at)
+        for change in lesson.changes:
+            if change.id not in self._seen and change.occurred_at <= pattern.onset_at:
+                self._seen.add(change.id)
+                self._of_kind(change.kind)[1] += 1
+                self._of_place(lesson.catalog.resolve(change.subject))[1] += 1
+        if not lesson.told:
+            return
+        self._confirmed += 1
+        cause = next((change for change in lesson.changes if change.id == lesson.cause), None)
+        if cause is None:
+            self._unexplained += 1
+            return
+        self._learn_cause(cause, pattern.onset_at, lesson.catalog)
+        self._learn_spread(cause, pattern)
+
+    def expose(self, kind: ChangeKind, subject: Subject, changes: int, *, since: datetime) -> None:
+        """So many changes were made, and nobody has said anything of them."""
+        self._first = min(self._first or since, since)
+        self._of_kind(kind)[1] += changes
+        self._of_place(subject)[1] += changes
+
+    def hear(self, said: Confirmed, catalog: Catalog) -> None:
+        """A person's word on one incident, whose changes were counted already."""
+        self._confirmed += 1
+        if said.cause is None:
+            self._unexplained += said.none  # a cause that is no longer known teaches nothing
+            return
+        self._learn_cause(said.cause, said.onset_at, catalog)
+        if said.members:
+            self._learn_spread(said.cause, Pattern(said.members, catalog, spread=self._weights()))
+
+    def until(self, now: datetime) -> Experience:
+        """All that was learned, seen until now."""
+        self._last = now
+        return self.experience
+
+    def _learn_cause(self, cause: Change, onset_at: datetime, catalog: Catalog) -> None:
+        for counts in (self._of_kind(cause.kind), self._of_place(catalog.resolve(cause.subject))):
+            counts[0] += 1
+            counts[1] = max(0.0, counts[1] - 1)
+        minutes = max(MIN_LAG, (onset_at - cause.occurred_at).total_seconds() / 60)
+        lags = self._lags.setdefault(cause.kind, [0.0] * (len(EDGES) - 1))
+        lags[int(bin_of(np.array([minutes]))[0])] += 1
+
+    def _learn_spread(self, cause: Change, pattern: Pattern) -> None:
+        under = pattern.under_each_law(cause)
+        if under is not None:
+            self._spread += under
+            self._spread -= self._spread.max()
+
+    def _of_kind(self, kind: ChangeKind) -> list[float]:
+        return self._kinds.setdefault(kind, [0.0, 0.0])
+
+    def _of_place(self, subject: Subject) -> list[float]:
+        return self._places.setdefault(subject, [0.0, 0.0])
+
+    def _weights(self) -> tuple[float, ...]:
+        return tuple(self._spread.tolist())
+
+    @property
+    def experience(self) -> Experience:
+        """All that was learned so far."""
+        days = (self._last - self._first) / DAY if self._first and self._last else 0.0
+        ranked = sorted(self._places.items(), key=lambda item: (-item[1][0], -item[1][1], item[0]))[:MOST_PLACES]
+        return Experience(
+            kinds={
+                kind: KindRecord(caused=caused, harmless=harmless, lags=tuple(self._lags.get(kind, ())))
+                for kind, (caused, harmless) in sorted(self._kinds.items())
+            },
+            places={subject: (caused, harmless) for subject, (caused, harmless) in sorted(ranked)},
+            spread=self._weights() if self._spread.any() else (),
+            unexplained=self._unexplained,
+            days=days,
+            confirmed=self._confirmed,
+        )
+
+
+def without(experience: Experience, *, kind: ChangeKind) -> Experience:
+    """The same, with all that was learned of one kind forgotten."""
+    return replace(experience, kinds={known: record for known, record in experience.kinds.items() if known is not kind})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """So many changes of a kind on a subject, the first at `since`."""
+
+    kind: ChangeKind
+    subject: Subject
+    changes: int
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmed:
+    """What a person said of one incident: its cause, or `none`: no known change."""
+
+    cause: Change | None
+    none: bool
+    members: Sequence[AlertState]
+    onset_at: datetime
+
+
+def learned(
+    exposures: Sequence[Exposure], confirmed: Sequence[Confirmed], catalog: Catalog, *, now: datetime
+) -> Experience:
+    """The experience of an installation: all changes seen, and the confirmed incidents in the order of their time."""
+    learner = Learner()
+    for one in exposures:
+        learner.expose(one.kind, catalog.resolve(one.subject), one.changes, since=one.since)
+    for said in confirmed:
+        learner.hear(said, catalog)
+    return learner.until(now)

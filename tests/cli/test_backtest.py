@@ -1,0 +1,133 @@
+"""Case files: every case is answered, from its own past alone, whatever the order of things; only --learn teaches."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from tocsin.cli import main
+
+SERVICES = [f"service:s{n}" for n in range(12)]
+CATALOG = {
+    "entries": [
+        {"subject": subject, "depends_on": [SERVICES[n // 2]] if n else [], "monitored": True}
+        for n, subject in enumerate(SERVICES)
+    ]
+}
+
+
+def case(number: int, *, cause: str | None = "bad", minute: int = 0, **more: Any) -> dict[str, Any]:
+    """A deploy on s3 at minute 0 breaks it at minute 10; a decoy on s8 comes a minute before the alert."""
+    start = f"2031-02-{1 + number % 27:02d}T10"
+    changes = [
+        {
+            "id": f"bad{number}",
+            "kind": "service.deployed",
+            "subject": "service:s3",
+            "occurred_at": f"{start}:{minute:02d}:00Z",
+        },
+        {
+            "id": f"near{number}",
+            "kind": "feature_flag.changed",
+            "subject": "service:s8",
+            "occurred_at": f"{start}:09:00Z",
+        },
+        {
+            "id": f"old{number}",
+            "kind": "environment.modified",
+            "subject": "service:s1",
+            "occurred_at": f"{start}:01:00Z",
+        },
+    ]
+    alerts = [
+        {"name": "Errors", "subject": "service:s3", "symptom": "errors", "severity": "critical",
+         "starts_at": f"{start}:10:00Z", "status": "firing", "fingerprint": "f3"},
+        {"name": "Errors", "subject": "service:s6", "symptom": "errors", "severity": "critical",
+         "starts_at": f"{start}:12:00Z", "status": "firing", "fingerprint": "f6"},
+    ]  # fmt: skip
+    truth = {"change": f"{cause}{number}" if cause else None}
+    said = {
+        "id": f"i{number}",
+        "decide_at": f"{start}:15:00Z",
+        "catalog": CATALOG,
+        "changes": changes,
+        "alerts": alerts,
+    }
+    return {**said, "truth": truth, **more}
+
+
+def backtest(tmp_path: Path, cases: list[dict[str, Any]], *words: str) -> list[dict[str, Any]]:
+    path = tmp_path / "cases.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in cases))
+    done = CliRunner().invoke(main, ["backtest", str(path), "--json", *words], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_every_case_is_answered_and_the_summary_comes_last(tmp_path: Path) -> None:
+    first, second, last = backtest(tmp_path, [case(1), case(2, truth=None)])
+    assert first["suspects"][0]["change"] == "bad1"
+    assert sum(one["probability"] for one in first["suspects"]) + first["no_change"] <= 1.000001
+    assert second["id"] == "i2"
+    assert last["summary"]["with_truth"] == 1
+    assert last["summary"]["top1"] == 1.0
+
+
+def test_the_answer_rests_on_neither_truth_nor_order_nor_other_cases(tmp_path: Path) -> None:
+    alone = backtest(tmp_path, [case(1)])[0]
+    shuffled = case(1, cause="near")
+    chance = random.Random(3)
+    for key in ("changes", "alerts"):
+        chance.shuffle(shuffled[key])
+    shuffled["catalog"] = {"entries": sorted(CATALOG["entries"], key=lambda _: chance.random())}
+    assert backtest(tmp_path, [case(7), shuffled, case(9)])[1] == alone
+
+
+def test_nothing_later_than_the_decision_is_seen(tmp_path: Path) -> None:
+    plain = backtest(tmp_path, [case(1)])[0]
+    future = case(1)
+    later = "2031-02-02T10:16:00Z"
+    future["changes"].append({"id": "x", "kind": "service.rolledback", "subject": "service:s3", "occurred_at": later})
+    future["alerts"].append({**future["alerts"][0], "subject": "service:s9", "starts_at": later, "fingerprint": "f9"})
+    future["series"] = [{"subject": "service:s3", "metric": "errors", "points": [[later, 9.0]]}]
+    assert backtest(tmp_path, [future])[0] == plain
+
+
+def test_history_teaches(tmp_path: Path) -> None:
+    asked = case(20, minute=3)
+    cold = {one["change"]: one["probability"] for one in backtest(tmp_path, [asked])[0]["suspects"]}
+    history = tmp_path / "history.jsonl"
+    history.write_text("".join(json.dumps(case(n, cause="near")) + "\n" for n in range(1, 19)))
+    found = backtest(tmp_path, [asked], "--learn", str(history))
+    taught = {one["change"]: one["probability"] for one in found[0]["suspects"]}
+    assert taught["near20"] > 2 * cold["near20"]
+    assert found[-1]["summary"]["learned_from"] == 18
+
+
+def test_strange_words_are_read_as_the_plainest_we_have(tmp_path: Path) -> None:
+    odd = case(1)
+    odd["changes"][0]["kind"] = "satellite.moved"
+    odd["alerts"][0] |= {"symptom": "gloom", "severity": "purple"}
+    odd["alerts"].append({"subject": "cluster:x", "starts_at": "2031-02-02T10:11:00"})
+    odd["extra"] = True
+    nothing_yet = case(2, decide_at="2031-01-01T00:00:00Z")
+    first, second, _ = backtest(tmp_path, [odd, nothing_yet])
+    assert first["suspects"]
+    assert second == {"id": "i2", "suspects": [], "no_change": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [("{", "cases.jsonl:1: is not JSON"), ('{"id": "a"}', "cases.jsonl:1: decide_at: Field required")],
+)
+def test_a_line_that_does_not_fit_is_named(tmp_path: Path, line: str, words: str) -> None:
+    path = tmp_path / "cases.jsonl"
+    path.write_text(line + "\n")
+    done = CliRunner().invoke(main, ["backtest", str(path)])
+    assert done.exit_code == 2
+    assert words in done.stderr
