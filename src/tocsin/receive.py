@@ -9,11 +9,12 @@ from __future__ import annotations
 import gzip
 import io
 import logging
+import re
 import threading
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +25,7 @@ from prometheus_client import Counter
 from tocsin.bootstrap import App
 from tocsin.config.settings import Settings
 from tocsin.domain.errors import BadMapping, TocsinError, Unavailable
-from tocsin.domain.message import Answer, Hook, Message, Receipt, Source
+from tocsin.domain.message import KEY_URL, Answer, Hook, Message, Receipt, Source
 from tocsin.sources import of as source_of
 from tocsin.store import intake
 from tocsin.store.arrivals import Arrival, Spool, Writer
@@ -62,6 +63,10 @@ def open_receiver(settings: Settings) -> Receiver:
     return receiver
 
 
+Routes = dict[str, list[tuple[Source, Hook]]]
+"""Path, perhaps with `{name}` in it → the hooks whose producer insists on it."""
+
+
 class Receiver:
     """Answers inbound messages. One a process; any number of threads may call it."""
 
@@ -70,7 +75,8 @@ class Receiver:
         self._writer = Writer(app.settings.database_url)
         self._spool = Spool(spool_dir or Path(app.settings.spool_dir))
         self._hooks: Mapping[str, Hook] = {}
-        self._routes: dict[str, list[tuple[Source, Hook]]] = {}
+        self._routes: Routes = {}
+        self._lookups: Routes = {}
         self._version = -1
         self._beats_at_s = 0.0
         self._stop = threading.Event()
@@ -94,9 +100,9 @@ class Receiver:
     def hook_names(self) -> list[str]:
         return sorted(self._hooks)
 
-    def routes(self) -> list[str]:
-        """Paths besides /hooks/<hook> that the active hooks' producers insist on."""
-        return sorted(self._routes)
+    def takes(self, method: str, path: str) -> bool:
+        """Is this a path that an active hook's producer insists on?"""
+        return _matched(self._lookups if method == "GET" else self._routes, path) is not None
 
     def accept(self, request: Request, *, hook: str, now: datetime) -> Answer:
         """Answer a message posted to /hooks/<hook>."""
@@ -107,13 +113,35 @@ class Receiver:
 
     def accept_route(self, request: Request, *, now: datetime) -> Answer:
         """Answer a message posted to a producer's own path: the secret that it carries names the hook."""
-        candidates = self._routes.get(request.path, [])
-        for source, hook in candidates:
-            message = _message(request, hook, now, request.body)
+        found = self._known_sender(self._routes, request, now)
+        if found is None:
+            return _refused(401, "unauthorized", "no hook of this route has the key that the request carries")
+        source, hook, asked, _ = found
+        return self._take(asked, hook, source, now)
+
+    def look_up(self, request: Request, *, now: datetime) -> Answer:
+        """Answer a producer's client that asks after what it sent. Nothing is kept."""
+        found = self._known_sender(self._lookups, request, now)
+        if found is None:
+            return _refused(401, "unauthorized", "no hook of this route has the key that the request carries")
+        source, hook, asked, template = found
+        return source.lookups[template](_message(asked, hook, now, b""))
+
+    def _known_sender(
+        self, routes: Routes, request: Request, now: datetime
+    ) -> tuple[Source, Hook, Request, str] | None:
+        """The hook that the request's own secret names, the request with its path's parameters, and the path."""
+        matched = _matched(routes, request.path)
+        if matched is None:
+            return None
+        template, parameters = matched
+        asked = replace(request, query={**request.query, **parameters}) if parameters else request
+        for source, hook in routes[template]:
+            message = _message(asked, hook, now, asked.body)
             secret = source.route_secret(message) if source.route_secret else ""
             if secret and source.verify(message, hook.secrets).verdict == "verified":
-                return self._take(request, hook, source, now)
-        return _refused(401, "unauthorized", "no hook of this route has the key that the request carries")
+                return source, hook, asked, template
+        return None
 
     def ready(self) -> bool:
         """Can a message be made durable, in the database or in the spool?"""
@@ -125,21 +153,23 @@ class Receiver:
         except _RefusedError as refused:
             return refused.answer
         message = _message(request, hook, now, body)
+        key_url = ""
         if not hook.unverified:
             verdict = source.verify(message, hook.secrets)
             if verdict.verdict == "refused":
                 log.warning("hook=%s refused reason=%s", hook.name, verdict.reason)
                 return _refused(401, "unauthorized", verdict.reason)
-        return self._keep(message, source)
+            key_url = verdict.key_url if verdict.verdict == "needs_key" else ""
+        return self._keep(message, source, key_url)
 
-    def _keep(self, message: Message, source: Source) -> Answer:
+    def _keep(self, message: Message, source: Source, key_url: str) -> Answer:
         arrival = Arrival(
             id=message.id,
             received_at=message.received_at,
             hook=message.hook,
             source=message.source,
             environment=message.environment,
-            headers=_harmless(message.headers),
+            headers=_harmless(message.headers) | ({KEY_URL: key_url} if key_url else {}),
             query=_harmless(message.query),
             body=self._app.seal.seal(message.body),
         )
@@ -165,12 +195,16 @@ class Receiver:
         active = self._app.active()
         if active.version == self._version and self._hooks:
             return
-        routes: dict[str, list[tuple[Source, Hook]]] = {}
+        routes: Routes = {}
+        lookups: Routes = {}
         for hook in active.mappings.hooks.values():
             source = source_of(hook)
             for route in source.routes:
                 routes.setdefault(route, []).append((source, hook))
+            for path in source.lookups:
+                lookups.setdefault(path, []).append((source, hook))
         self._hooks, self._routes, self._version = active.mappings.hooks, routes, active.version
+        self._lookups = lookups
 
     def _rounds(self) -> None:
         while not self._stop.wait(1.0):
@@ -242,6 +276,23 @@ def _plain(request: Request, limit: int) -> bytes:
     return body
 
 
+def _matched(routes: Routes, path: str) -> tuple[str, dict[str, str]] | None:
+    """The route that the path follows, and what its `{names}` stand for; None when there is none."""
+    if path in routes:
+        return path, {}
+    for template in routes:
+        if "{" in template and (found := _pattern(template).fullmatch(path)):
+            return template, found.groupdict()
+    return None
+
+
+@lru_cache(maxsize=256)
+def _pattern(template: str) -> re.Pattern[str]:
+    """`/v2/alerts/{identifier}/close`, whose parts may hold anything, even a slash."""
+    parts = re.split(r"\{(\w+)\}", template)
+    return re.compile("".join(f"(?P<{part}>.+)" if n % 2 else re.escape(part) for n, part in enumerate(parts)))
+
+
 def _message(request: Request, hook: Hook, now: datetime, body: bytes) -> Message:
     return Message(
         id=uuid_utils.compat.uuid7(),
@@ -256,7 +307,7 @@ def _message(request: Request, hook: Hook, now: datetime, body: bytes) -> Messag
 
 
 def _harmless(fields: Mapping[str, str]) -> dict[str, str]:
-    return {name: value[:2048] for name, value in fields.items() if not _holds_a_secret(name)}
+    return {name: value[:2048] for name, value in fields.items() if name != KEY_URL and not _holds_a_secret(name)}
 
 
 @lru_cache(maxsize=1024)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -17,10 +18,11 @@ from tocsin.decide.people import cleaned
 from tocsin.domain.alert import Alert, Resolves, Severity, Status, Symptom
 from tocsin.domain.audit import AuditEntry
 from tocsin.domain.errors import BadPayload
-from tocsin.domain.message import Message, Normalized
+from tocsin.domain.message import KEY_URL, Message, Normalized, Source, Verdict
 from tocsin.domain.policy import Destination, Mode
 from tocsin.domain.subject import Subject
 from tocsin.sources import of as source_of
+from tocsin.store.errands import KEY, VISIT, Errand
 from tocsin.store.inbox import Claimed, Quarantined, Signal, Understood
 
 MESSAGES = Counter("tocsin_messages_understood_total", "Messages by what became of them", ["source", "outcome"])
@@ -29,6 +31,10 @@ ALERTS = Counter("tocsin_alerts_received_total", "Alerts read in messages", ["so
 
 MAX_RENAMED = 20
 """Names that one audit line lists."""
+log = logging.getLogger(__name__)
+
+_NO_CHECK = Verdict(verdict="refused", reason="the hook's source checks no keys any more")
+
 YES_OR_NO = TypeAdapter(bool)
 """An option of a connector stands in the mappings as text."""
 
@@ -74,8 +80,12 @@ def understood_as(message: Message, outcome: str, because: dict[str, object], ve
 class Reading:
     """What a batch of messages says, collected message by message."""
 
-    def __init__(self, *, active: Active) -> None:
+    def __init__(self, *, active: Active, keys: Mapping[str, bytes] | None = None) -> None:
         self._active = active
+        self._keys = keys or {}
+        self.waiting: list[tuple[Claimed, str]] = []
+        """Messages whose signature cannot be checked yet, each with the address of the key that it needs."""
+        self.errands: list[Errand] = []
         self._catalog = active.mappings.catalog
         self._redactor = active.redactor
         self._signals: list[Signal] = []
@@ -92,6 +102,8 @@ class Reading:
             if hook is None:
                 raise BadPayload(f"hook {message.hook} is no longer declared; declare it again and replay")
             source = source_of(hook)
+            if not self._may_be_read(claimed, source):
+                return
             said = source.normalize(message, hook)
             sender_id = source.message_id(message)
         except BadPayload as error:
@@ -101,7 +113,42 @@ class Reading:
             self.sender_ids[message.id] = (message.hook, sender_id[:200])
         self._keep(message, said)
 
+    def _may_be_read(self, claimed: Claimed, source: Source) -> bool:
+        """Was it signed with the key that it names? Until the key is known it waits; with a wrong signature it ends
+        here. Nothing else than messages that the receiver marked is looked at."""
+        message = claimed.message
+        url = message.headers.get(KEY_URL, "")
+        if not url:
+            return True
+        key = self._keys.get(url)
+        if key is None:
+            self.waiting.append((claimed, url))
+            self.errands.append(_errand(KEY, url, message))
+            return False
+        verdict = source.verify_with_key(message, key) if source.verify_with_key else _NO_CHECK
+        if verdict.verdict != "verified":
+            log.warning("hook=%s message=%s refused reason=%s", message.hook, message.id, verdict.reason)
+            self._say(message, "refused", {"why": verdict.reason})
+            return False
+        return True
+
+    def give_up_but(self, asked: Collection[str]) -> None:
+        """Messages that need a key which nobody will fetch end here: their hook asks for too many."""
+        for claimed, url in self.waiting:
+            if url not in asked:
+                self._say(claimed.message, "refused", {"why": "its hook waits for too many certificates already"})
+        self.waiting = [(claimed, url) for claimed, url in self.waiting if url in asked]
+
+    def _visit(self, message: Message, said: Normalized) -> Normalized:
+        """Have the address opened that the message asks us to open, when its own signature was checked."""
+        if KEY_URL not in message.headers:
+            return replace(said, ignored=f"{said.ignored}; not opened: its signature was not checked")
+        self.errands.append(_errand(VISIT, said.visit, message))
+        return replace(said, ignored=f"{said.ignored}; its address is being opened")
+
     def _keep(self, message: Message, said: Normalized) -> None:
+        if said.visit:
+            said = self._visit(message, said)
         for seq, alert in enumerate(said.alerts):
             self._signals.append(signal_of(message, alert.environment, seq, "alert", self._clean(alert)))
         for seq, update in enumerate(said.record_updates):
@@ -164,8 +211,9 @@ class Reading:
             for said in self._normalized
             for change in said.changes
         ]
+        waiting = {one.message.id for one, _ in self.waiting}
         return Understood(
-            claimed=claimed,
+            claimed=[one for one in claimed if one.message.id not in waiting],
             signals=self._signals,
             changes=changes,
             quarantined=self._quarantined,
@@ -182,6 +230,10 @@ class Reading:
             and YES_OR_NO.validate_python(destination.options.get("mirror_changes", False))
             and find_connector(destination.kind).mirror is not None
         ]
+
+
+def _errand(kind: str, url: str, message: Message) -> Errand:
+    return Errand(url=url, kind=kind, source=message.source, hook=message.hook, environment=message.environment)
 
 
 def own_alert(message: Message, words: str, *, now: datetime) -> Alert:

@@ -29,7 +29,7 @@ from tocsin.store import storms, sweeps
 log = logging.getLogger(__name__)
 
 WORK, ATTRIBUTE, DELIVER, KEEP_HOUSE = "tocsin.work", "tocsin.attribute", "tocsin.deliver", "tocsin.keep_house"
-LOOK = "tocsin.look"
+LOOK, ERRANDS = "tocsin.look", "tocsin.errands"
 QUEUE, ATTRIBUTE_QUEUE = "tocsin", "attribute"
 BEAT_LOCK = 7_203
 LONGEST_WORK_S = 5.0
@@ -61,7 +61,7 @@ app.conf.update(
     beat_max_loop_interval=1,
     beat_schedule={
         name: {"task": name, "schedule": timedelta(seconds=seconds)}
-        for name, seconds in ((WORK, 1), (ATTRIBUTE, 1), (DELIVER, 1), (LOOK, 10), (KEEP_HOUSE, 300))
+        for name, seconds in ((WORK, 1), (ATTRIBUTE, 1), (DELIVER, 1), (ERRANDS, 1), (LOOK, 10), (KEEP_HOUSE, 300))
     },
 )
 
@@ -118,6 +118,14 @@ def look() -> None:
     reconciling.reconcile_due(tocsin(), _couriers())
 
 
+@app.task(name=ERRANDS)
+def run_errands() -> None:
+    """Fetch what senders' protocols need: signing certificates, confirmations of subscriptions."""
+    tocsin().waker.awake(ERRANDS)
+    if polling.run_errands(tocsin()):
+        tocsin().waker.wake(WORK, QUEUE)
+
+
 @app.task(name=KEEP_HOUSE)
 def keep_house() -> None:
     """New partitions ahead, old ones dropped, senders' message ids forgotten."""
@@ -133,6 +141,8 @@ def _wake_followers() -> None:
         tocsin().waker.wake(ATTRIBUTE, ATTRIBUTE_QUEUE)
     if due.deliver:
         tocsin().waker.wake(DELIVER, QUEUE)
+    if due.errands:
+        tocsin().waker.wake(ERRANDS, QUEUE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +158,7 @@ SWEEPS = {
     WORK: Sweep(lambda due: due.work, QUEUE, work),
     ATTRIBUTE: Sweep(lambda due: due.attribute, ATTRIBUTE_QUEUE, attribute),
     DELIVER: Sweep(lambda due: due.deliver, QUEUE, deliver),
+    ERRANDS: Sweep(lambda due: due.errands, QUEUE, run_errands),
     LOOK: Sweep(lambda _due: True, QUEUE, look),
     KEEP_HOUSE: Sweep(lambda _due: True, QUEUE, keep_house),
 }

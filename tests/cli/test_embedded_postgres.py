@@ -104,7 +104,7 @@ def test_an_orphan_that_still_runs_is_stopped_first(place: Path, server: Embedde
     orphan = server.process
     assert orphan is not None
     # What a system without a death signal leaves: the server runs on, the lock of its owner is free.
-    server._process, server._sockets = None, None
+    server._held.process, server._held.sockets = None, None
     server.stop()
     second = EmbeddedPostgres(fsync=False)
     try:

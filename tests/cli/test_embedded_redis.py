@@ -64,10 +64,10 @@ def test_a_log_that_cannot_be_read_is_set_aside(tmp_path: Path, server: Embedded
 
 def test_an_orphan_that_still_runs_is_stopped_first(tmp_path: Path, server: EmbeddedRedis) -> None:
     push(server.start(tmp_path / "redis"), "wake")
-    orphan, sockets = server.process, server._sockets
+    orphan, sockets = server.process, server._held.sockets
     assert orphan is not None
     assert sockets is not None
-    server._process, server._sockets = None, None
+    server._held.process, server._held.sockets = None, None
     server.stop()
     assert queue(server.start(tmp_path / "redis")) == [b"wake"]
     assert orphan.wait(5) is not None

@@ -95,8 +95,8 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_go_on(tmp_path: Path
 
 
 def test_an_unknown_source_names_the_known_ones() -> None:
-    said = normalize("--source", "nagios", "x.json", status=2)
-    assert "source 'nagios' is not known; use one of airflow, alertmanager" in said.stderr
+    said = normalize("--source", "nagiosaur", "x.json", status=2)
+    assert "source 'nagiosaur' is not known; use one of airflow, alertmanager" in said.stderr
 
 
 def test_people_read_what_was_found_without_control_characters(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from tocsin import simulators
 from tocsin.connectors.pagerduty import Config
 from tocsin.connectors.pagerduty.bring import LOOKS, REPEAT_AFTER
 from tocsin.connectors.pagerduty.mirror import mirror
-from tocsin.domain.record import Outcome, Task
+from tocsin.domain.alert import Severity
+from tocsin.domain.record import Outcome, Reason, Task
 from tocsin.domain.seen import MirroredChange
 
 ORDERS, RETURNS = "o" * 32, "R" * 32
@@ -199,6 +200,36 @@ def test_a_move_that_died_halfway_is_closed_on_both_keys(blind: Desk) -> None:
     blind.account.set_status(blind.account.incidents[0], "triggered", by="")  # as if only the first event had gone out
     assert blind.send(replace(died, ambiguous_since=blind.clock.now)).settled
     assert {status for _, status in blind.shown()} == {"resolved"}
+
+
+def test_a_page_whose_worker_died_is_closed_when_the_owner_changes_meanwhile(blind: Desk) -> None:
+    unknown = blind.known
+    blind.want(address={"routing_key": "returns"})  # its worker died before it could tell
+    moved = replace(unknown.wanted, address={"routing_key": "orders"})
+    died = replace(unknown, wanted=moved, tried=(blind.known.wanted,), attempts=2, ambiguous_since=blind.clock.now)
+    assert blind.send(died).settled
+    assert blind.shown() == [(RETURNS, "resolved"), (ORDERS, "triggered")]
+
+
+def test_a_moved_page_whose_worker_died_rings_no_more_once_a_person_has_closed_it(desk: Desk) -> None:
+    desk.want()
+    told = desk.known
+    desk.wait(timedelta(seconds=30))
+    desk.want(address={"routing_key": "orders"})  # its worker died before it could tell
+    moved = replace(told, wanted=desk.known.wanted, tried=(desk.known.wanted,), ambiguous_since=desk.clock.now)
+    desk.wait(timedelta(minutes=1))
+    desk.known = after(desk.send(replace(moved, now=desk.clock.now, attempts=3)), moved)
+    desk.account.set_status(desk.account.incidents[1], "resolved", by="beth@example.org")
+    assert desk.want(severity=Severity.CRITICAL).reason is Reason.GONE
+    assert desk.shown() == [(RETURNS, "resolved"), (ORDERS, "resolved")]
+
+
+def test_a_page_that_an_untold_attempt_closed_rings_when_its_owner_gets_it_back(desk: Desk) -> None:
+    desk.want()
+    told = desk.known
+    desk.want(address={"routing_key": "orders"})  # its worker died before it could tell
+    assert desk.send(replace(told, tried=(desk.known.wanted,), attempts=3, ambiguous_since=desk.clock.now)).settled
+    assert desk.shown() == [(RETURNS, "resolved"), (ORDERS, "resolved"), (RETURNS, "triggered")]
 
 
 def test_back_to_the_first_owner(desk: Desk) -> None:

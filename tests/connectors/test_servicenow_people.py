@@ -143,3 +143,16 @@ def test_a_person_who_writes_between_our_read_and_our_write_is_seen(desk: Desk) 
     assert known(outcome).human_touched
     assert desk.send(later(outcome, sent, wanted=wanted(status="resolved"))).settled
     assert desk.incident["state"] == "2"
+
+
+def test_an_end_and_a_return_that_were_never_told_are_ours(desk: Desk) -> None:
+    known_open = desk.opened()
+    ended = changed(known_open, status="resolved", close_notes="over")
+    desk.send(ended)
+    back = replace(ended, wanted=replace(ended.wanted, status="open"), sent_wanted=ended.wanted, sent={"state": "6"})
+    desk.send(back)  # neither worker lived to tell
+    tried = (known_open.wanted, ended.wanted)
+    again = replace(known_open, wanted=ended.wanted, tried=tried, ambiguous_since=known_open.now)
+    assert desk.incident["state"] == "2"
+    assert not known(desk.send(again)).human_touched
+    assert desk.incident["state"] == "6"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from tests.pipeline.world import World
-from tocsin.decide.experience import COLD
+from tocsin.decide.experience import COLD, Experience
 from tocsin.domain.change import ChangeKind
 from tocsin.domain.subject import Subject
 from tocsin.store import confirmations, experience
 
 
-def learned(world: World) -> experience.Experience:
+def learned(world: World) -> Experience:
     return experience.read(world.app.database, "production", world.app.active().mappings.catalog)
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.sources.reading import bodies, companion, hook_of, message_of
 from tocsin.domain.errors import BadPayload
 from tocsin.sources import find
-from tocsin.sources.github import PRODUCTION
+from tocsin.sources._delivery import PRODUCTION
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 

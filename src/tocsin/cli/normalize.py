@@ -74,12 +74,12 @@ def normalize(
 
 
 def _hook_of(name: str) -> Hook:
-    """A hook of this source in production, as `tocsin hooks add` makes it."""
+    """A hook of this source that takes every environment, so that a test system's body is read as well."""
     from tocsin.domain.message import Hook
     from tocsin.sources import find
 
     source = find(name.strip().replace("-", "_"))
-    return Hook(name=source.name, source=source.name, environment="production", unverified=True)
+    return Hook(name=source.name, source=source.name, environment="*", unverified=True)
 
 
 def _declared(name: str, directory: Path) -> Hook:

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from tocsin.connectors._connector import Connection, Connector, Options, open_http, secrets_of
+from tocsin.connectors._fetch import Fetcher
 from tocsin.connectors._http import Failure, Http, clock_s
 from tocsin.domain.errors import BadMapping
 
@@ -15,6 +16,7 @@ __all__ = [
     "Connection",
     "Connector",
     "Failure",
+    "Fetcher",
     "Http",
     "Options",
     "clock_s",

@@ -14,6 +14,10 @@ from tocsin.domain.change import Change
 from tocsin.domain.people import Stands
 from tocsin.domain.reading import Reads
 
+KEY_URL = "x-tocsin-key-url"
+"""Header that the receiver adds to a message whose signature a worker must check first, with the key at this address.
+What a sender writes there itself is dropped."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
@@ -117,6 +121,9 @@ class Normalized:
     record_updates: tuple[RecordUpdate, ...] = ()
     ignored: str = ""
     """Why a well-formed message carries nothing for us: `test ping`, `event type star is not a change` …"""
+    visit: str = ""
+    """An address that the sender asks us to open once (SNS's subscription). A worker does so, only for a message whose
+    signature it checked itself and only where the source's `may_fetch` allows it."""
 
     @property
     def carries_something(self) -> bool:
@@ -168,12 +175,20 @@ class Source:
     """What the sender is told: its own dialect may quote the message (a dedup_key). Never raises; body unparsed."""
     routes: tuple[str, ...] = ()
     """Extra paths besides /hooks/<hook> where this producer's tools insist to post (`/v2/enqueue`); the sender's
-    secret in the request then names the hook, see `route_secret`."""
+    secret in the request then names the hook, see `route_secret`. A `{name}` in a path stands for anything, and reaches
+    the source as the message's query parameter of that name."""
     route_secret: Callable[[Message], str] | None = None
+    lookups: Mapping[str, Callable[[Message], Answer]] = field(default_factory=dict)
+    """Paths, as in `routes`, that this producer's clients GET to ask after what they sent → what they are told. The
+    sender is verified as on a route; nothing is kept."""
     setup: str = ""
     """What to paste into the sender, with {url} and {secret}; Markdown."""
     ignores: tuple[str, ...] = ()
     """What it ignores on purpose, for the reference page."""
     aliases: tuple[str, ...] = ()
+    verify_with_key: Callable[[Message, bytes], Verdict] | None = None
+    """The second half of a verification that said `needs_key`: (message, what stood at key_url) → verdict; pure."""
+    may_fetch: Callable[[str], bool] | None = None
+    """The allow-list of a source that needs keys: may a worker open this address?"""
     bind: Callable[[Hook], Source] | None = None
     """The source as one hook declares it (`generic`); None where all hooks of it are alike."""

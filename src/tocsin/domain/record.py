@@ -228,7 +228,8 @@ class Record:
     @property
     def called_off(self) -> bool:
         """It was over, or somebody else's to tell, before it went out: nothing of it stands at the vendor."""
-        return not self.external_id and self.sent_wanted is not None and self.sent_wanted.status == "resolved"
+        ended = self.sent_wanted is not None and self.sent_wanted.status == "resolved"
+        return ended and not self.external_id and not self.tried and self.ambiguous_since is None
 
     @property
     def never_went_out(self) -> bool:

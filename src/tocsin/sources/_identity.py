@@ -132,7 +132,7 @@ SYMPTOM_WORDS: tuple[tuple[Symptom, str], ...] = (
         Symptom.SATURATION,
         r"full|filling|exhaust\w*|backlog|queue \w+|connections?|load|utili[sz]ation|swap|quota|space",
     ),
-    (Symptom.VOLUME, r"volume|row ?counts?|rows|records|throughput|traffic|qps|rps"),
+    (Symptom.VOLUME, r"volume|row ?counts?|rows|records|throughput|traffic|qps|rps|requests|per (second|minute)"),
     (Symptom.DATA_QUALITY, r"missing"),
 )
 """Words that tell a symptom, first match wins: the special before the general (`prediction drift` before `drift`,

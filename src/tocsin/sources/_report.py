@@ -1,7 +1,8 @@
 """Whose report is this? The envelope in which a wrapper posts the report of an ML or data validator.
 
 Validators write reports without model, dataset or time (reference/sources.md §2.4). The identity stands in an envelope
-`{"source": …, "model": …, "dataset": …, "timestamp": …, "report": {…}}`, or in the hook's defaults.
+`{"source": …, "model": …, "dataset": …, "timestamp": …, "report": {…}}`, or in the hook's defaults. What nobody names
+is about `unknown:<hook>`, so that it still reaches someone and shows among the orphans.
 """
 
 from __future__ import annotations
@@ -10,14 +11,37 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from tocsin.domain.alert import Alert, Status
+from tocsin.domain.alert import Alert, Cohort, Distribution, Sample, Status
+from tocsin.domain.errors import BadPayload
 from tocsin.domain.message import Hook
 from tocsin.domain.subject import Subject
-from tocsin.sources._json import shaped
+from tocsin.sources._distribution import binned
+from tocsin.sources._identity import cohort_of, link_of
+from tocsin.sources._json import parsed, shaped
 from tocsin.sources._shape import Count
 from tocsin.sources._times import moment
+
+MAX_SAMPLES = 5
+
+
+class Offender(BaseModel):
+    """One offending record, by reference only."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    request_id: str = ""
+    trace_url: str = ""
+    explanation_url: str = ""
+
+
+class Spread(BaseModel):
+    """How one column was spread: weights of the bins in the reference data and now."""
+
+    labels: list[Any] = []
+    reference: list[Any] = []
+    current: list[Any] = []
 
 
 class Envelope(BaseModel):
@@ -35,14 +59,29 @@ class Envelope(BaseModel):
     target: str = ""
     """Column that holds the label."""
     environment: str = ""
+    region: str = ""
+    cohort: str = ""
+    """`canary`, `shadow` or `A/B`."""
+    check: str = ""
+    """Which calculation this is, for reports that do not say: `missing_values`."""
+    baseline_window: str = ""
+    """What the data was compared with, in words: `training 2026-10`."""
+    baseline: float | None = Field(default=None, allow_inf_nan=False)
+    """What is usual, for a report about one number."""
     sample_size: Count | None = None
     timestamp: str | int | float | None = None
     url: str = ""
+    distributions: dict[str, Spread] = {}
+    """Per column, for tools that do not report them."""
+    samples: list[Offender] = []
 
     @property
     def at(self) -> datetime | None:
         """When the data was checked; None when nobody says."""
-        return moment(self.timestamp)
+        try:
+            return moment(self.timestamp)
+        except BadPayload as error:
+            raise BadPayload(error.reason, path="timestamp") from None
 
     @property
     def subject(self) -> Subject | None:
@@ -55,17 +94,44 @@ class Envelope(BaseModel):
     def identity(self) -> dict[str, str]:
         """The labels that every alert of the report carries."""
         told = {"model": self.model, "dataset": self.dataset, "model_version": self.model_version}
-        return {key: value for key, value in (told | {"environment": self.environment}).items() if value}
+        told |= {"environment": self.environment, "baseline_window": self.baseline_window}
+        return {key: value for key, value in told.items() if value}
+
+    @property
+    def offenders(self) -> tuple[Sample, ...]:
+        """At most 5 records by reference; links that are none are left out."""
+        found = (
+            Sample(
+                request_id=each.request_id[:255],
+                trace_url=link_of(each.trace_url),
+                explanation_url=link_of(each.explanation_url),
+            )
+            for each in self.samples[:MAX_SAMPLES]
+        )
+        return tuple(sample for sample in found if sample != Sample())
+
+    @property
+    def who(self) -> Cohort | None:
+        """The cohort, when it is one that we know."""
+        return cohort_of({"cohort": self.cohort})
+
+    def distribution(self, column: str) -> Distribution | None:
+        """How the column was spread, when the wrapper says so."""
+        told = self.distributions.get(column)
+        return binned(told.labels, told.reference, told.current) if told else None
 
 
-def opened(body: dict[str, Any], hook: Hook) -> tuple[Envelope, dict[str, Any]]:
-    """The envelope, completed from the hook's defaults, and the report. A body without `report` is the report."""
-    report = body.get("report")
-    wrapped = isinstance(report, dict)
+def opened(body: Any, hook: Hook) -> tuple[Envelope, Any]:  # noqa: ANN401
+    """The envelope, completed from the hook's defaults, and the report. A body without `report` is the report; a
+    report may be JSON in a text."""
+    report = body.get("report") if isinstance(body, dict) else None
+    if isinstance(report, str) and report.lstrip()[:1] in ("{", "["):
+        report = parsed(report.encode("utf-8", "surrogatepass"))
+    wrapped = isinstance(report, (dict, list))
     known = Envelope.model_fields.keys()
     told = {key: value for key, value in body.items() if key in known and value is not None} if wrapped else {}
     defaults = {key: value for key, value in hook.defaults.items() if key in known}
-    return shaped(Envelope, defaults | told), report if isinstance(report, dict) else body
+    return shaped(Envelope, defaults | told), report if wrapped else body
 
 
 def worst_first(alerts: Iterable[Alert]) -> tuple[Alert, ...]:

@@ -45,6 +45,20 @@ def hmac_hex(*, header: str, prefix: str = "", algorithm: str = "sha256") -> Che
     return check
 
 
+def token_in(header: str) -> Check:
+    """A check of a header that holds one of the secrets itself, for senders that only let a token be set."""
+    name = header.lower()
+
+    def check(message: Message, secrets: Sequence[str]) -> Verdict:
+        offered = message.headers.get(name, "").strip()
+        if not offered:
+            return refused(f"missing credential: header {header} is absent")
+        matches = [hmac.compare_digest(_bytes(offered), _bytes(s)) for s in secrets if s]
+        return VERIFIED if any(matches) else refused(f"wrong credential: header {header} is none of the hook's secrets")
+
+    return check
+
+
 def verdict_of_signature(
     header: str, value: str, signed: bytes, secrets: Sequence[str], *, prefix: str = "", algorithm: str = "sha256"
 ) -> Verdict:

@@ -9,7 +9,6 @@ https://airflow.apache.org/docs/apache-airflow/stable/administration-and-deploym
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -22,8 +21,8 @@ from tocsin.domain.message import Hook, Message, Normalized, Source
 from tocsin.domain.subject import Subject
 from tocsin.sources._identity import environment_of, labels_of, link_of, links_of
 from tocsin.sources._json import parsed_object, shaped
+from tocsin.sources._pipeline import time_at
 from tocsin.sources._shape import Name
-from tocsin.sources._times import moment
 from tocsin.sources._verify import shared_secret
 
 NAME = "airflow"
@@ -32,13 +31,53 @@ OUTCOMES = {"success": ChangeOutcome.SUCCESS, "failed": ChangeOutcome.FAILURE, "
 LATE = frozenset({"sla_missed", "deadline_missed"})
 QUIET = {
     "up_for_retry": "the task will be tried again",
+    "up_for_reschedule": "the task waits for its turn",
     "skipped": "the task was skipped on purpose",
+    "deferred": "the task waits for its trigger",
     "running": "the run goes on",
+    "restarting": "the task begins anew",
+    "scheduled": "the run has not begun",
     "queued": "the run has not begun",
+    "removed": "the task is no longer in its DAG",
 }
+SAME = {
+    "failure": "failed",
+    "fail": "failed",
+    "error": "failed",
+    "succeeded": "success",
+    "completed": "success",
+    "ok": "success",
+    "retry": "up_for_retry",
+    "sla_miss": "sla_missed",
+    "deadline_miss": "deadline_missed",
+}
+"""Other words for a state that callbacks of people's own send."""
 
-_TOLD = (("success", re.compile(r"\bsuccess|\bsucceeded", re.I)), ("failed", re.compile(r"\bfail|\berror", re.I)))
-"""Where an older callback of the user's own sends only a sentence."""
+_TOLD = (
+    ("up_for_retry", re.compile(r"\bretry(?!-)|\bup_for_retry", re.I)),
+    ("deadline_missed", re.compile(r"\b(sla|deadline)[ _-]?miss", re.I)),
+    ("success", re.compile(r"\bsuccess|\bsucceeded", re.I)),
+    ("failed", re.compile(r"(?<!no )(\b|_)fail|\berror", re.I)),
+)
+"""Where a callback of the user's own sends only a sentence or its event's name."""
+_SENTENCES = ("message", "text", "title", "summary", "subject", "event", "event_type", "alert_type", "type")
+_NESTED = ("metadata", "context", "dag", "dag_run", "task", "task_instance", "ti", "run", "details", "data")
+_NAMES = {
+    "state": ("status",),
+    "run_id": ("dag_run_id",),
+    "logical_date": ("execution_date", "ds", "ts"),
+    "exception": ("error", "error_message", "reason"),
+    "log_url": ("logs_url", "url"),
+    "start_date": ("started_at",),
+    "end_date": ("ended_at", "timestamp"),
+    "outlets": ("datasets", "assets"),
+}
+_DAG_SAID = re.compile(
+    r"\bdag(?:[ _]?(?:id|name))?\**\s*[:=]\s*[*`'\"]*(?P<a>[\w.-]{1,250})|\bdag (?P<b>[\w.-]{1,250}),? task\b", re.I
+)
+_TASK_SAID = re.compile(
+    r"\btask(?:[ _]?(?:id|name))?\**\s*[:=]\s*[*`'\"]*(?P<a>[\w.-]{1,250})|, task (?P<b>[\w.-]{1,250})", re.I
+)
 
 
 class _Run(BaseModel):
@@ -67,7 +106,7 @@ def normalize(message: Message, hook: Hook) -> Normalized:
     run = shaped(_Run, _flat(parsed_object(message.body)))
     if run.state in QUIET:
         return Normalized(ignored=f"state {run.state}: {QUIET[run.state]}")
-    at = moment(run.end_date) or message.received_at
+    at = time_at(run.end_date, "end_date") or message.received_at
     if run.state in LATE:
         return Normalized(alerts=(_late(run, at, message, hook, Status.FIRING),))
     if run.state not in OUTCOMES:
@@ -80,14 +119,49 @@ def normalize(message: Message, hook: Hook) -> Normalized:
 
 
 def _flat(body: dict[str, Any]) -> dict[str, Any]:
-    """The body with what stands under `metadata` and, without a `state`, the state that `message` tells."""
-    metadata = body.get("metadata")
-    flat = {**metadata, **body} if isinstance(metadata, Mapping) else dict(body)
-    said = body.get("message")
-    if "state" not in flat and isinstance(said, str):
-        flat["state"] = next((state for state, words in _TOLD if words.search(said)), said)
-        flat.setdefault("exception", said)
+    """The fields that people's callbacks and Airflow's own objects hold, under our names: what stands nested is lifted,
+    what is called otherwise renamed, and a state that only a sentence or an exception tells is read from it."""
+    flat = _lifted(body)
+    for ours, others in _NAMES.items():
+        told = next((flat[key] for key in (ours, *others) if flat.get(key) not in (None, "")), None)
+        if told is not None:
+            flat[ours] = told
+    if not isinstance(flat.get("exception"), str):
+        flat.pop("exception", None)
+    sentences = [said for key in _SENTENCES if isinstance(said := flat.get(key), str) and said.strip()]
+    if isinstance(state := flat.get("state"), str):
+        plain = state.strip().rpartition(".")[2].lower().replace(" ", "_").replace("-", "_")
+        flat["state"] = SAME.get(plain, plain)
+    elif sentences or flat.get("exception"):
+        flat["state"] = next(
+            (state for said in sentences for state, words in _TOLD if words.search(said)),
+            "failed" if flat.get("exception") else sentences[0],
+        )
+        flat.setdefault("exception", sentences[0] if sentences else "")
+    for key, words in (("dag_id", _DAG_SAID), ("task_id", _TASK_SAID)):
+        if key not in flat and (found := next((m for said in sentences if (m := words.search(said[:4000]))), None)):
+            flat[key] = found["a"] or found["b"]
+    flat["outlets"] = _names_of(flat.get("outlets"))
     return flat
+
+
+def _lifted(body: dict[str, Any]) -> dict[str, Any]:
+    """The body over its nested parts; a nested `dag` or `task` may be just the name."""
+    flat: dict[str, Any] = {}
+    for key in _NESTED:
+        inner = body.get(key)
+        if isinstance(inner, dict):
+            flat.update(_lifted(inner) if key in ("metadata", "context", "data", "details") else inner)
+        elif isinstance(inner, str) and key in ("dag", "task"):
+            flat[f"{key}_id"] = inner
+    return {**flat, **{key: value for key, value in body.items() if value is not None or key not in flat}}
+
+
+def _names_of(outlets: object) -> list[str]:
+    """Datasets by name, or Airflow's own objects with a uri."""
+    listed = outlets if isinstance(outlets, list) else []
+    named = (each.get("name") or each.get("uri") if isinstance(each, dict) else each for each in listed)
+    return [name for name in named if isinstance(name, str)]
 
 
 def _subject(run: _Run) -> Subject:
@@ -160,7 +234,7 @@ def _change(run: _Run, at: datetime, message: Message, hook: Hook) -> Change:
         environment=environment_of(hook.defaults, hook),
         kind=ChangeKind.PIPELINERUN_FINISHED,
         subject=_subject(run),
-        occurred_at=moment(run.start_date) or at,
+        occurred_at=time_at(run.start_date, "start_date") or at,
         received_at=message.received_at,
         finished_at=at,
         outcome=OUTCOMES[run.state],

@@ -1,4 +1,4 @@
-"""Grafana unified alerting (version 9 and later): the webhook contact point.
+"""Grafana: unified alerting's webhook contact point, and the channels of legacy alerting (version 8 and older).
 
 https://grafana.com/docs/grafana/latest/alerting/configure-notifications/manage-contact-points/integrations/webhook-notifier/
 """
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tocsin.domain.alert import Alert, Resolves, Symptom
-from tocsin.domain.errors import BadPayload
 from tocsin.domain.message import Hook, Message, Normalized, Source, Verdict
+from tocsin.sources import _grafana_legacy
 from tocsin.sources._json import number, parsed_object
 from tocsin.sources._labelled import Told, alert_of, group_of, told
 from tocsin.sources._verify import any_of, refused, shared_secret, verdict_of_signature
@@ -38,10 +38,11 @@ def signed(message: Message, secrets: Sequence[str]) -> Verdict:
 
 
 def normalize(message: Message, hook: Hook) -> Normalized:
-    """Every alert of the group by its own status. Raises BadPayload for a custom template and for legacy alerting."""
+    """Every alert of the group by its own status; of legacy alerting its one rule. Raises BadPayload for a custom
+    template."""
     body = parsed_object(message.body)
-    if "alerts" not in body and "ruleId" in body:
-        raise BadPayload("this is legacy alerting (Grafana 8 and older): switch to unified alerting", path="ruleId")
+    if _grafana_legacy.is_legacy(body):
+        return _grafana_legacy.normalize(body, message, hook, source=NAME)
     group = group_of(body)
     entries = [
         (one, told(one, hook, group_status=body.get("status"), path=f"alerts.{n}")) for n, one in enumerate(group)
@@ -96,8 +97,12 @@ SOURCE = Source(
     verify=any_of(signed, shared_secret),
     normalize=normalize,
     resolves=Resolves.SENDER,
-    aliases=("grafana_alerting",),
-    ignores=("test notifications of a contact point (alertname TestAlert, instance Grafana)", "groups without alerts"),
+    aliases=("grafana_alerting", "grafana_legacy"),
+    ignores=(
+        "test notifications of a contact point (alertname TestAlert, instance Grafana) or of a legacy channel",
+        "legacy rules that are pending, paused or were not evaluated yet",
+        "groups without alerts",
+    ),
     setup="""\
 Alerting → Contact points → Add → Integration **Webhook**:
 
@@ -108,5 +113,8 @@ Alerting → Contact points → Add → Integration **Webhook**:
 
 Labels that say what an alert is about: `service`, `model`, `feature`, `dataset`, `dag_id`; annotations as for
 Alertmanager (`summary`, `runbook_url`, `threshold`, `baseline`, `sample_size`).
+
+Grafana 8 and older (legacy alerting): Alerting → Notification channels → Type **webhook**, the same URL, password
+`{secret}`. The rule is the alert, whatever number of series match; its tags are its labels.
 """,
 )

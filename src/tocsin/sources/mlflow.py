@@ -1,4 +1,4 @@
-"""Which model version was registered or promoted in MLflow's registry?
+"""Which model version or prompt was registered or promoted in MLflow's registry, and which budget is spent?
 
 MLflow sends no stage transitions: a promotion is an alias (`champion`, `production` …) set on a version. A webhook with
 a secret is signed; its signed time does not move over retries, which may come up to a minute apart three times over.
@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
-from tocsin.domain.alert import Resolves
+from tocsin.domain.alert import Alert, Resolves, Severity, Status, Symptom
 from tocsin.domain.change import Change, ChangeKind, ChangeOutcome
 from tocsin.domain.message import Hook, Message, Normalized, Source, Verdict
 from tocsin.domain.subject import Subject
-from tocsin.sources._identity import environment_of, labels_of, link_of
-from tocsin.sources._json import parsed_object, shaped, text
+from tocsin.sources._identity import environment_of, labels_of, link_of, subject_of
+from tocsin.sources._json import number, parsed_object, shaped, text
 from tocsin.sources._shape import Name
 from tocsin.sources._times import moment
 from tocsin.sources._verify import VERIFIED, refused, shared_secret
@@ -36,15 +36,31 @@ EVENTS = frozenset(
         "model_version.created",
         "model_version_alias.created",
         "model_version_alias.deleted",
+        "prompt.created",
+        "prompt_version.created",
+        "prompt_alias.created",
+        "prompt_alias.deleted",
     }
 )
 
 PROMOTION_ALIASES = frozenset({"champion", "production", "prod"})
 """Unless the hook's default `promotion_alias` lists others."""
 
+BUDGET = "budget_policy.exceeded"
+SPANS = {
+    "MINUTES": timedelta(minutes=1),
+    "HOURS": timedelta(hours=1),
+    "DAYS": timedelta(days=1),
+    "WEEKS": timedelta(weeks=1),
+    "MONTHS": timedelta(days=31),
+}
+"""duration_unit of a budget: when its window ends, so does the alert."""
+
 _TEST_MODEL = "example_model"
 _TEST_RUN = "abcd1234abcd5678"
-"""What MLflow's test_webhook sends for a name and a run; there is no other marker."""
+_TEST_PROMPT = "example_prompt"
+_TEST_BUDGET = "bp-abc123"
+"""What MLflow's test_webhook sends for a name, a run and a policy; there is no other marker."""
 
 
 class _Data(BaseModel):
@@ -63,6 +79,32 @@ class _Event(BaseModel):
     timestamp: str
     data: _Data
     workspace: str | None = None
+
+    @property
+    def is_prompt(self) -> bool:
+        """A prompt is no model: it is what a service says to one, known by the prompt's own name."""
+        return self.entity.startswith("prompt")
+
+
+class _Budget(BaseModel):
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    budget_policy_id: Name
+    budget_unit: str = "USD"
+    budget_amount: float | None = None
+    current_spend: float | None = None
+    duration_unit: str = ""
+    duration_value: int = 1
+    target_scope: str = ""
+    target_value: str | None = None
+    """A gateway's endpoint or a user, by the scope."""
+    workspace: str | None = None
+    window_start: int | float | str | None = None
+
+
+class _BudgetEvent(BaseModel):
+    timestamp: str
+    data: _Budget
 
 
 def verify(message: Message, secrets: Sequence[str]) -> Verdict:
@@ -97,29 +139,30 @@ def _delivery(message: Message) -> str:
 
 
 def normalize(message: Message, hook: Hook) -> Normalized:
-    """One change of a model, or the reason why the event is none. Raises BadPayload when it lacks entity, action,
-    timestamp or the model's name."""
+    """One change of a model or prompt, the alert of a spent budget, or the reason why the event is neither. Raises
+    BadPayload when it lacks entity, action, timestamp or the name."""
     body = parsed_object(message.body)
     entity, action = text(body.get("entity"), 40), text(body.get("action"), 40)
     name = f"{entity}.{action}"
+    if name == BUDGET:
+        spent = shaped(_BudgetEvent, body)
+        if spent.data.budget_policy_id == _TEST_BUDGET:
+            return Normalized(ignored=f"test webhook: {name} of MLflow's {_TEST_BUDGET}")
+        return Normalized(alerts=(_spent(spent, message, hook),))
     if name not in EVENTS:
         return Normalized(ignored=_why_ignored(entity, name))
     event = shaped(_Event, body)
     data = event.data
-    if data.name == _TEST_MODEL and data.run_id in (None, _TEST_RUN):
-        return Normalized(ignored=f"test webhook: {name} of MLflow's {_TEST_MODEL}")
-    if event.entity == "model_version_alias":
+    if (data.name == _TEST_MODEL and data.run_id in (None, _TEST_RUN)) or data.name == _TEST_PROMPT:
+        return Normalized(ignored=f"test webhook: {name} of MLflow's {data.name}")
+    if event.entity.endswith("_alias"):
         return _alias(event, message, hook)
     return Normalized(changes=(_registered(event, message, hook),))
 
 
 def _why_ignored(entity: str, name: str) -> str:
-    if entity.startswith("prompt"):
-        return f"event {name}: prompts are not models"
-    if entity == "model_version_tag":
+    if entity.endswith("_tag"):
         return f"event {name}: a tag changes nothing that runs"
-    if entity == "budget_policy":
-        return f"event {name}: a budget is not a change"
     return f"event {name} is not a change"
 
 
@@ -127,14 +170,16 @@ def _registered(event: _Event, message: Message, hook: Hook) -> Change:
     data = event.data
     version = data.version or ""
     of = f"version {version}" if version else "registered"
+    what = "prompt:" if event.is_prompt else ""
     return _change(
         event,
         message,
         hook,
-        kind=ChangeKind.MODEL_REGISTERED,
-        id=f"mlflow:{data.name}:version:{version}" if version else f"mlflow:{data.name}:created",
+        kind=ChangeKind.ARTIFACT_PUBLISHED if event.is_prompt else ChangeKind.MODEL_REGISTERED,
+        id=f"mlflow:{what}{data.name}:version:{version}" if version else f"mlflow:{what}{data.name}:created",
         outcome=ChangeOutcome.SUCCESS,
-        summary=f"{data.name} {of}" + (f": {data.description[:200]}" if data.description else ""),
+        summary=f"{'prompt ' if event.is_prompt else ''}{data.name} {of}"
+        + (f": {data.description[:200]}" if data.description else ""),
     )
 
 
@@ -150,14 +195,55 @@ def _alias(event: _Event, message: Message, hook: Hook) -> Normalized:
         event,
         message,
         hook,
-        kind=ChangeKind.MODEL_PROMOTED,
-        id=f"mlflow:{data.name}:alias:{alias}:{event.action}:{event.timestamp}",
+        kind=ChangeKind.ENVIRONMENT_MODIFIED if event.is_prompt else ChangeKind.MODEL_PROMOTED,
+        id=f"mlflow:{'prompt:' if event.is_prompt else ''}{data.name}:alias:{alias}:{event.action}:{event.timestamp}",
         outcome=ChangeOutcome.UNKNOWN if deleted else ChangeOutcome.SUCCESS,
         summary=f"{data.name} lost its alias {alias}: which version serves now is not said"
         if deleted
         else f"{data.name} version {data.version} is now {alias}",
     )
     return Normalized(changes=(change,))
+
+
+def _spent(event: _BudgetEvent, message: Message, hook: Hook) -> Alert:
+    """A budget of the AI gateway that is spent: an alert until the budget's window ends."""
+    budget = event.data
+    at = moment(event.timestamp) or message.received_at
+    ends_at = _window_end(budget, at)
+    spend = "" if budget.current_spend is None else f": {budget.current_spend:.2f} {budget.budget_unit}"
+    limit = "" if budget.budget_amount is None else f", the limit is {budget.budget_amount:.2f}"
+    told = {"budget_policy": budget.budget_policy_id, "unit": budget.budget_unit, "scope": budget.target_scope}
+    told |= {"target": budget.target_value or "", "workspace": budget.workspace or ""}
+    labels = labels_of(dict(hook.defaults) | told)
+    return Alert(
+        hook=hook.name,
+        source=NAME,
+        environment=environment_of(hook.defaults, hook),
+        name="BudgetExceeded",
+        subject=subject_of(dict(hook.defaults), fallback=Subject.of("unknown", f"budget {budget.budget_policy_id}")),
+        symptom=Symptom.COST,
+        severity=Severity.WARNING,
+        status=Status.FIRING,
+        summary=f"budget {budget.budget_policy_id} is spent{spend}{limit}",
+        received_at=message.received_at,
+        starts_at=at,
+        resource=budget.budget_policy_id,
+        metric="spend",
+        observed=number(budget.current_spend),
+        threshold=number(budget.budget_amount),
+        labels={key: value for key, value in labels.items() if value},
+        resolves=Resolves.EXPIRY,
+        expires_after=ends_at - at,
+    )
+
+
+def _window_end(budget: _Budget, at: datetime) -> datetime:
+    """When the window ends, an hour from now at least; a day from now when the event does not say."""
+    span = SPANS.get(budget.duration_unit.upper())
+    start = moment(budget.window_start)
+    if span is None or start is None or not 0 < budget.duration_value <= 1000:
+        return at + timedelta(days=1)
+    return min(max(start + span * budget.duration_value, at + timedelta(hours=1)), at + timedelta(days=366))
 
 
 def _promotion_aliases(hook: Hook) -> frozenset[str]:
@@ -185,7 +271,7 @@ def _change(
         source=NAME,
         environment=environment_of(dict(hook.defaults) | tags, hook),
         kind=kind,
-        subject=Subject.of("model", data.name),
+        subject=Subject.of("service" if event.is_prompt else "model", data.name),
         occurred_at=at,
         received_at=message.received_at,
         finished_at=at,
@@ -207,7 +293,8 @@ MlflowClient().create_webhook(
     url="{url}",
     secret="{secret}",
     events=["registered_model.created", "model_version.created",
-            "model_version_alias.created", "model_version_alias.deleted"],
+            "model_version_alias.created", "model_version_alias.deleted",
+            "prompt_version.created", "prompt_alias.created", "prompt_alias.deleted", "budget_policy.exceeded"],
 )
 ```
 
@@ -215,6 +302,10 @@ MlflowClient().create_webhook(
   `MLFLOW_WEBHOOK_ALLOWED_SCHEMES=http,https` and `MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS=true`.
 - Setting the alias `champion`, `production` or `prod` is the promotion; in the hook's `defaults`,
   `promotion_alias: live,blue` names others, and `tracking_url: https://mlflow.example.com` makes links.
+- Prompts are changes of the service that the catalogue knows by the prompt's name: a version is published, the alias
+  `production` changes what runs. Leave their events out where prompts are not used.
+- A spent budget of the AI gateway is an alert (cost) until the budget's window ends; the hook's default `service` says
+  whose it is.
 - MLflow gives up after 4 tries in about 7 seconds, so keep the receiver reachable.
 """
 
@@ -227,10 +318,8 @@ SOURCE = Source(
     message_id=_delivery,
     setup=SETUP,
     ignores=(
-        "model version tags",
-        "prompts",
-        "budget policies",
+        "tags of model versions and prompts",
         "aliases that promote nothing",
-        "the test webhook (example_model)",
+        "the test webhook (example_model, example_prompt, bp-abc123)",
     ),
 )

@@ -1,6 +1,7 @@
-"""Who did what to our incident in PagerDuty? Its version 3 webhooks as updates of our records.
+"""Who did what to our incident in PagerDuty? Its webhooks as updates of our records.
 
-One event per body. PagerDuty wants a 2xx within 5 s, retries for 48 h and drops the subscription for a day after three
+Version 3 posts one event per body; what extensions of versions 1 and 2 still post is read as the events of version 3
+that it would be. PagerDuty wants a 2xx within 5 s, retries for 48 h and drops the subscription for a day after three
 refusals. An event without a person as its agent came from an integration, most often from us.
 https://developer.pagerduty.com/docs/webhooks-overview
 """
@@ -18,6 +19,7 @@ from tocsin.domain.message import Hook, Message, Normalized, RecordAction, Recor
 from tocsin.domain.people import Stands
 from tocsin.sources._identity import environment_of
 from tocsin.sources._json import parsed_object, shaped, text
+from tocsin.sources._pagerduty_messages import older_events
 from tocsin.sources._times import moment
 from tocsin.sources._verify import any_of, hmac_hex, shared_secret
 
@@ -88,11 +90,18 @@ class _Envelope(BaseModel):
 
 
 def normalize(message: Message, hook: Hook) -> Normalized:
-    """One update of a record, or the reason why the event is none. Raises BadPayload for the retired formats 1 and 2
-    and for an event without id, type, time or incident."""
+    """One update of a record per event, or the reason why there is none. Raises BadPayload for an event without type,
+    time or incident."""
     body = parsed_object(message.body)
-    if "messages" in body:
-        raise BadPayload("a webhook of version 1 or 2, which PagerDuty has retired: create a version 3 subscription")
+    if "messages" not in body:
+        return _one(body, message, hook)
+    said = [_one(event, message, hook) for event in older_events(body["messages"])]
+    updates = tuple(update for each in said for update in each.record_updates)
+    reasons = ", ".join(dict.fromkeys(each.ignored for each in said)) or "no messages"
+    return Normalized(record_updates=updates) if updates else Normalized(ignored=reasons[:500])
+
+
+def _one(body: dict[str, Any], message: Message, hook: Hook) -> Normalized:
     event = shaped(_Envelope, body).event
     if event.event_type == "pagey.ping":
         return Normalized(ignored="test ping")
@@ -134,7 +143,7 @@ def _update(event: _Event, data: _Data, incident_id: str, message: Message, hook
 def _event_id(event: _Event, data: _Data, action: RecordAction) -> str:
     """The same for an act, whether it was posted here or polled: a note by its id, the rest by second."""
     at = moment(event.occurred_at)
-    if event.event_type == "incident.annotated" and data.id:
+    if event.event_type == "incident.annotated" and data.incident and data.id:
         return f"note:{data.id}"
     return f"{action}:{at:%Y-%m-%dT%H:%M:%SZ}" if at else event.id
 

@@ -240,6 +240,7 @@ SOURCE = Source(
     routes=("/v2/enqueue", "/v2/change/enqueue"),
     route_secret=routing_key_of,
     ignores=("acknowledge events: the symptom stands",),
+    aliases=("pagerduty_change",),
     setup="""\
 Point the tool's PagerDuty endpoint at this installation and give it the hook's secret as the integration key:
 

@@ -1,4 +1,6 @@
-"""Who did what to our incident in ServiceNow? The body that our Business Rule posts, as an update of our record.
+"""Who did what to our incident in ServiceNow, and what is planned there? The bodies that our Business Rules post.
+
+An incident's is an update of our record; a change request's is a change, and its approved window is maintenance.
 
 ServiceNow has no webhooks of its own; the rule under `setup` is ours, and so is this body. Each value is a text as
 `getDisplayValue` gives it, times are UTC `yyyy-MM-dd HH:mm:ss`. The rule posts once, so that polling stays the net.
@@ -14,8 +16,10 @@ from hashlib import sha256
 from pydantic import BaseModel, ConfigDict
 
 from tocsin.domain.alert import Resolves
+from tocsin.domain.change import Change
 from tocsin.domain.message import Hook, Message, Normalized, RecordAction, RecordUpdate, Source, Verdict
 from tocsin.domain.people import Stands
+from tocsin.sources._change_request import change_of_request
 from tocsin.sources._identity import environment_of
 from tocsin.sources._json import parsed_object, shaped
 from tocsin.sources._shape import Name, Text
@@ -83,9 +87,14 @@ def _is_recent(at: str, received_at: datetime) -> bool:
 
 
 def normalize(message: Message, hook: Hook) -> Normalized:
-    """One update of a record, and another that sets the cause when it is closed with one.
-    Raises BadPayload when table, sys_id, a known action or sys_updated_on is missing."""
-    event = shaped(_Event, parsed_object(message.body))
+    """One update of a record, and another that sets the cause when it is closed with one; or the change that a change
+    request tells of. Raises BadPayload when table, sys_id, a known action or sys_updated_on is missing, and for a
+    change request without sys_id, number or state."""
+    body = parsed_object(message.body)
+    if body.get("table") == "change_request":
+        told = change_of_request(body, message, hook, source=NAME)
+        return Normalized(changes=(told,)) if isinstance(told, Change) else Normalized(ignored=told)
+    event = shaped(_Event, body)
     if event.table not in TABLES:
         return Normalized(ignored=f"table {event.table[:60]} holds no record of ours")
     actions = [event.action]
@@ -110,7 +119,7 @@ def _update(event: _Event, action: RecordAction, message: Message, hook: Hook) -
         occurred_at=moment(event.sys_updated_on) or message.received_at,
         received_at=message.received_at,
         event_id=_event_id(event, action, comment),
-        revision=int(event.sys_mod_count) if event.sys_mod_count.isdecimal() else 0,
+        revision=int(event.sys_mod_count[:18]) if event.sys_mod_count.isdecimal() else 0,
         status=event.state,
         stands=STANDS.get(event.state.lower(), ""),
         assignee=event.assigned_to,
@@ -175,6 +184,9 @@ SETUP = """System Definition → Business Rules → New. Table Incident, When `a
 - Instead of Bearer the rule may sign: `X-Tocsin-Timestamp` (epoch seconds) and `X-Tocsin-Signature: sha256=` with the
   hex HMAC-SHA256 of timestamp, dot and body.
 - `own_account` in the hook's `defaults` names the user that Tocsin writes with, so that our writes are known as ours.
+- A second rule on the table Change Request, without the condition, tells of changes: docs/howto/changes.md has it.
+  An approved request's planned window mutes alerts of its configuration item; one that is implemented or closed is a
+  change that may explain a symptom.
 """
 
 SOURCE = Source(
@@ -184,5 +196,8 @@ SOURCE = Source(
     normalize=normalize,
     resolves=Resolves.SENDER,
     setup=SETUP,
-    ignores=("tables other than incident, problem and security incident",),
+    ignores=(
+        "tables other than incident, problem, security incident and change request",
+        "change requests that are not approved yet, or are for another environment than the hook's",
+    ),
 )

@@ -132,11 +132,21 @@ def put_aside_poison(database: Database, tell: Callable[[Message], tuple[Signal,
             )
             for row in dead
         ]
-        told = [tell(message) for message in messages]
-        bulk(connection, _KEEP_SIGNALS, [_signal_row(signal) for signal, _ in told])
-        bulk(connection, _KEEP_QUARANTINE, [_quarantine_row(Quarantined(message=m, reason=POISON)) for m in messages])
-        write_audit(connection, [entry for _, entry in told])
+        put_aside(connection, messages, POISON, tell)
     return [message.id for message in messages]
+
+
+def put_aside(
+    connection: Connection,
+    messages: Sequence[Message],
+    reason: str,
+    tell: Callable[[Message], tuple[Signal, AuditEntry]],
+) -> None:
+    """Quarantine messages for this reason; `tell` makes our own alert and the audit line of each."""
+    told = [tell(message) for message in messages]
+    bulk(connection, _KEEP_SIGNALS, [_signal_row(signal) for signal, _ in told])
+    bulk(connection, _KEEP_QUARANTINE, [_quarantine_row(Quarantined(message=m, reason=reason)) for m in messages])
+    write_audit(connection, [entry for _, entry in told])
 
 
 def keep(database: Database, batch: Understood, sender_ids: dict[UUID, tuple[str, str]]) -> set[UUID]:

@@ -112,7 +112,8 @@ def queues(database: Database) -> dict[str, int]:
     with database.transaction() as connection:
         row = rows(
             connection,
-            "SELECT (SELECT count(*) FROM inbox) AS waiting, (SELECT count(*) FROM signals) AS undecided,"
+            "SELECT (SELECT count(*) FROM inbox) + (SELECT count(*) FROM awaiting_key) AS waiting,"
+            " (SELECT count(*) FROM signals) AS undecided,"
             " (SELECT count(*) FROM quarantine WHERE replayed_at IS NULL) AS quarantined,"
             " (SELECT count(*) FROM incidents WHERE state = 'open') AS open_incidents,"
             " (SELECT count(*) FROM records WHERE next_attempt_at IS NOT NULL AND (state <> 'settled'"
@@ -142,6 +143,7 @@ def unaccounted(database: Database) -> list[dict[str, Any]]:
             connection,
             "SELECT m.id, m.received_at, m.hook FROM messages m"
             " WHERE NOT EXISTS (SELECT FROM inbox i WHERE i.id = m.id)"
+            " AND NOT EXISTS (SELECT FROM awaiting_key k WHERE k.id = m.id)"
             " AND NOT EXISTS (SELECT FROM audit a WHERE a.message_id = m.id AND a.action = 'message.understood')"
             " AND NOT EXISTS (SELECT FROM quarantine q WHERE q.message_id = m.id) LIMIT 100",
         )

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, create_engine, text
+from sqlalchemy import Connection, Row, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ProgrammingError
 
@@ -116,7 +116,7 @@ class Period:
 
 def prepare(database: Database, made: Database, period: Period, *, changes_back: timedelta) -> int:
     """Give the scratch database this installation's identity, the changes known before the period, and the vendors'
-    ids of records; returns how many messages will be replayed."""
+    ids of records and their certificates; returns how many messages will be replayed."""
     with database.transaction() as live, made.transaction() as connection:
         known = rows(
             live,
@@ -149,7 +149,25 @@ def prepare(database: Database, made: Database, period: Period, *, changes_back:
             " AS r (id uuid, external_id text, number text, url text)",
             [dict(row._mapping) for row in sent],
         )
+        _carry_keys(live, connection)
     return int(count)
+
+
+def _carry_keys(live: Connection, connection: Connection) -> None:
+    """The certificates that signed messages are checked with: nothing is fetched in a replay."""
+    keys = rows(
+        live,
+        "SELECT url, kind, source, hook, environment, encode(answer, 'hex') AS answer FROM errands"
+        " WHERE answer IS NOT NULL",
+    )
+    bulk(
+        connection,
+        "INSERT INTO errands (url, kind, source, hook, environment, answer, next_attempt_at)"
+        " SELECT url, kind, source, hook, environment, decode(answer, 'hex'), NULL"
+        " FROM jsonb_to_recordset(CAST(:rows AS jsonb))"
+        " AS r (url text, kind text, source text, hook text, environment text, answer text)",
+        [dict(row._mapping) for row in keys],
+    )
 
 
 def _period(period: Period) -> dict[str, object]:

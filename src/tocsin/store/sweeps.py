@@ -24,6 +24,7 @@ class Due:
     work: bool
     attribute: bool
     deliver: bool
+    errands: bool = False
 
 
 def due(database: Database) -> Due:
@@ -46,10 +47,11 @@ def due(database: Database) -> Due:
                 "   AND NOT EXISTS (SELECT FROM destinations d WHERE d.name = m.destination"
                 "    AND (d.paused_at IS NOT NULL OR d.rests_until > clock_timestamp() OR d.mode <> 'live')))"
                 "  OR EXISTS (SELECT FROM destinations WHERE alert_at <= clock_timestamp() AND paused_at IS NULL)"
-                " AS deliver"
+                " AS deliver,"
+                " EXISTS (SELECT FROM errands WHERE next_attempt_at <= clock_timestamp()) AS errands"
             )
         ).one()
-    return Due(work=row.work, attribute=row.attribute, deliver=row.deliver)
+    return Due(work=row.work, attribute=row.attribute, deliver=row.deliver, errands=row.errands)
 
 
 def keep_house(database: Database, retention: Retention) -> None:

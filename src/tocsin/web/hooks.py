@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -18,6 +19,7 @@ from tocsin.receive import Receiver, Request
 log = logging.getLogger(__name__)
 
 HOOKS = "/hooks/"
+_ORIGIN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -32,12 +34,19 @@ class HooksFirst:
         self._rest = rest
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        path = environ.get("PATH_INFO", "")
-        if environ.get("REQUEST_METHOD") in ("POST", "PUT"):
+        path = _utf8(environ.get("PATH_INFO", ""))
+        method = environ.get("REQUEST_METHOD", "")
+        if method in ("POST", "PUT"):
             if path.startswith(HOOKS):
                 return _write(self._hook(environ, path), start_response)
-            if path in self._receiver.routes():
+            if self._receiver.takes(method, path):
                 return _write(self._route(environ, path), start_response)
+        elif method == "OPTIONS" and path.startswith(HOOKS):
+            return _write(_consent(environ), start_response)
+        elif method == "DELETE" and self._receiver.takes(method, path):
+            return _write(self._route(environ, path), start_response)
+        elif method == "GET" and self._receiver.takes(method, path):
+            return _write(self._lookup(environ, path), start_response)
         return self._rest(environ, start_response)
 
     def _hook(self, environ: Environ, path: str) -> Answer:
@@ -55,6 +64,9 @@ class HooksFirst:
             )
         )
 
+    def _lookup(self, environ: Environ, path: str) -> Answer:
+        return self._guarded(lambda: self._receiver.look_up(_request(environ, path, 0), now=datetime.now(UTC)))
+
     def _guarded(self, accept: Callable[[], Answer]) -> Answer:
         try:
             return accept()
@@ -65,6 +77,24 @@ class HooksFirst:
                 body={"error": "unavailable", "message": "send it again"},
                 headers={"Retry-After": "5"},
             )
+
+
+def _consent(environ: Environ) -> Answer:
+    """A sender of CloudEvents asks whether it may post here (CloudEvents HTTP WebHook specification §4.1). Yes: what it
+    posts must still prove itself; the answer tells nobody which hooks exist."""
+    origin = environ.get("HTTP_WEBHOOK_REQUEST_ORIGIN", "")
+    if not _ORIGIN.fullmatch(origin):
+        return Answer(status=400, body={"error": "bad_origin", "message": "WebHook-Request-Origin names no host"})
+    headers = {"Allow": "POST, PUT", "WebHook-Allowed-Origin": origin, "WebHook-Allowed-Rate": "*"}
+    return Answer(status=200, body={"status": "post"}, headers=headers)
+
+
+def _utf8(path: str) -> str:
+    """The path as it was written: WSGI hands its bytes over as Latin-1 (PEP 3333)."""
+    try:
+        return path.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return path
 
 
 def _request(environ: Environ, path: str, limit: int) -> Request:

@@ -30,8 +30,16 @@ def test_a_lost_answer_is_looked_for_and_adopted(board: Board, fault: str) -> No
 
 
 def test_we_look_after_5_15_30_60_120_and_240_seconds() -> None:
-    waits = [look_again_after(timedelta(seconds=age)).total_seconds() for age in (0, 5, 15, 30, 60, 120)]
-    assert waits == [5, 10, 15, 30, 60, 120]
+    waits = [look_again_after(timedelta(seconds=age)) for age in (0, 5, 15, 30, 60, 120)]
+    assert waits == [timedelta(seconds=wait) for wait in (5, 10, 15, 30, 60, 120)]
+
+
+def test_who_still_cannot_look_after_the_window_waits_as_for_any_outage(board: Board) -> None:
+    board.fault("commit_then_drop")
+    first = task(wanted=QUIET, attempts=1)
+    lost = board.send(first)
+    board.fault("server_error_before", path="/search", times=0)
+    assert board.send(later(lost, first, 300)).after is None
 
 
 def test_a_read_by_key_finds_what_the_index_hides(board: Board) -> None:

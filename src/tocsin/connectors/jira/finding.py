@@ -38,9 +38,12 @@ def find_or_create(work: Work) -> Outcome | None:
     return _create(work, again=lost_at is not None)
 
 
-def look_again_after(age: timedelta) -> timedelta:
-    """When to look for the label next, so long after the lost answer: 5, 15, 30, 60, 120 s, then the window's end."""
+def look_again_after(age: timedelta) -> timedelta | None:
+    """When to look for the label next, so long after the lost answer: 5, 15, 30, 60, 120 s, then the window's end.
+    None behind it: who still cannot look waits as long as for any other outage."""
     age_s = age.total_seconds()
+    if age_s >= INDEX_CATCHES_UP_S:
+        return None
     wait_s = next((step for step in _LOOKS_AFTER_S if step > age_s), INDEX_CATCHES_UP_S) - age_s
     return timedelta(seconds=max(5.0, wait_s))
 

@@ -62,12 +62,15 @@ class _Page:
     """Why the incident could not be looked up."""
     unsure: bool = False
     """An earlier attempt's notes may have arrived."""
+    astray: set[str] = field(default_factory=set)
+    """Other routes, on which an attempt that never told may have paged."""
 
     def __post_init__(self) -> None:
         self.sent = dict(self.task.sent)
         kept = self.sent.pop("resolving", None)
         self.resolving = {str(k): str(v) for k, v in kept.items()} if isinstance(kept, dict) else {}
         self.unsure = bool(self.task.ambiguous_since and self.task.notes and self.rest.usable)
+        self.astray = desk.astray(self.config, self.task) - {self.home}
 
     # -- what is known -------------------------------------------------------------------------------------------
 
@@ -116,7 +119,6 @@ class _Page:
             self.details.append(f"incident not looked up: {found.detail}")
             return
         moved = moment(self.sent.get("moved_at"))
-        moved = moved.replace(microsecond=0) if moved else None  # PagerDuty's times are whole seconds
         here = [one for one in found if moved is None or one.created_at is None or one.created_at >= moved or one.open]
         self.incident = open_first(here)
         if self.incident and not self.incident.ours:
@@ -132,7 +134,7 @@ class _Page:
             return rejected(Reason.GONE, "closed: a trigger under a resolved key would page anew", self.confirmation())
         if self.known:
             self.look()
-        if self.incident and not self.incident.open:
+        if self.incident and not self.incident.open and not self.astray:
             return rejected(Reason.GONE, "closed by a person or rule in PagerDuty", self.confirmation())
         event = render(self.config, self.task.wanted)
         lost = self.update(event) or self.leave() or self.take_on() or self.follow(event)
@@ -145,17 +147,21 @@ class _Page:
         """Trigger: the first page, a new owner's, or another severity."""
         before, now = self.sent.get("routing_key"), str(event["payload"]["severity"])
         shown = str(self.sent.get("severity", ""))
-        at_once = self.sent.get("event_action") != "trigger" or before != self.home or worse(now, shown)
+        left = {route for route in (before, *self.astray) if isinstance(route, str) and route != self.home}
+        at_once = self.sent.get("event_action") != "trigger" or bool(left) or worse(now, shown)
         # Where we cannot see that the page is open, a trigger may ring anew after a person closed it: then only for
         # what got worse.
         if not at_once and (now == shown or not (self.seen_open or self.config.notes_as_events)):
             return None
-        lost = self.enqueue(self.home, event, urgent=at_once)
-        if lost:
+        if lost := self.enqueue(self.home, event, urgent=at_once):
             return lost
-        if before is not None and before != self.home:
-            self.resolving[str(before)] = ""
-            self.sent |= {"moved_at": self.task.now.isoformat(), "looks": 0}
+        if left:
+            self.resolving |= dict.fromkeys(sorted(left - self.resolving.keys()), "")
+            at = self.task.now if self.astray else self.task.ambiguous_since or self.task.now  # perhaps paged then
+            self.sent |= {
+                "moved_at": at.replace(microsecond=0).isoformat(),
+                "looks": 0,
+            }  # theirs are whole seconds
             self.incident = None
             self.details.append("moved to the routing key of the new owner")
         self.resolving.pop(self.home, None)
@@ -184,8 +190,7 @@ class _Page:
                 del self.resolving[route]
                 continue
             event = {"routing_key": route, "event_action": "resolve", "dedup_key": self.task.wanted.key}
-            lost = self.enqueue(route, event)
-            if lost:
+            if lost := self.enqueue(route, event):
                 return lost
             if since is None:
                 self.resolving[route] = self.task.now.isoformat()
@@ -265,8 +270,8 @@ class _Page:
             self.look()
             if self.touched:
                 return self.left_to_a_person()
-        for route in (self.home, str(self.sent.get("routing_key", self.home))):
-            self.resolving[route] = ""
+        there = (self.home, str(self.sent.get("routing_key", self.home)), *sorted(self.astray))
+        self.resolving |= dict.fromkeys(there, "")
         lost = self.leave()
         if lost:
             return lost
@@ -369,8 +374,7 @@ class _Page:
         return LOOKS[looks]
 
     def _looks(self) -> int:
-        looks = self.sent.get("looks", 0)
-        return looks if isinstance(looks, int) else 0
+        return looks if isinstance(looks := self.sent.get("looks", 0), int) else 0
 
     @property
     def detail(self) -> str:
@@ -381,8 +385,8 @@ class _Page:
         task, shown = self.task, self.incident
         observed = dict(task.observed)
         if shown:
-            incident_id = shown.id if shown.ours else ""
-            observed |= {"status": shown.status, "incident_id": incident_id, "priority": shown.priority}
+            seen = shown.id if shown.ours else ""
+            observed |= {"status": shown.status, "incident_id": seen, "priority": shown.priority}
         elif self.ended:
             observed["status"] = "resolved"
         return Confirmation(

@@ -9,7 +9,7 @@ from tocsin.connectors._http import Failure
 from tocsin.connectors.pagerduty.config import Config
 from tocsin.connectors.pagerduty.render import MAX_NOTE
 from tocsin.connectors.pagerduty.rest import Incident, Rest
-from tocsin.domain.record import Note, Wanted
+from tocsin.domain.record import Note, Task, Wanted
 
 _PRIORITY = {(1, 1): 1, (1, 2): 2, (2, 1): 2, (1, 3): 3, (2, 2): 3, (3, 1): 3, (2, 3): 4, (3, 2): 4, (3, 3): 5}
 """(impact, urgency) → priority, as everywhere in the house (reference: vendors.md §3.2)."""
@@ -73,3 +73,8 @@ def _not_set(name: str, failure: Failure) -> Prioritised:
     if failure.result == "rejected":
         return Prioritised(warning=f"priority {name!r} was refused: {failure.detail}")
     return Prioritised(stopped=failure)
+
+
+def astray(config: Config, task: Task) -> set[str]:
+    """Routes on which earlier attempts may have paged without telling what came of it."""
+    return {config.route(one.address.get("routing_key", "")) for one in task.tried if one.status == "open"}

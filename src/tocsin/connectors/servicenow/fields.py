@@ -42,6 +42,25 @@ def recognise(work: Work) -> None:
         ours = resolution(work.config, wanted)
         if all(same(row.get(name, ""), value) for name, value in ours.items()):
             work.sent["state"] = RESOLVED
+    us = {row.get("sys_created_by", ""), work.config.username} - {""}
+    if work.in_doubt and row.get("sys_updated_by") in us:
+        _recognise_untold(work)
+
+
+def _recognise_untold(work: Work) -> None:
+    """We wrote it last, in attempts that never told, perhaps several: what one of them would have left is ours."""
+    row, tried, before = work.shown, work.task.tried, work.task.sent_wanted
+    for one in tried:
+        for name, value in (("impact", str(one.impact)), ("urgency", str(one.urgency))):
+            if row.get(name) == value:
+                work.sent[name] = value
+        ours = resolution(work.config, one) if one.status == "resolved" else {"state": ""}
+        if all(same(row.get(name, ""), value) for name, value in ours.items()):
+            work.sent["state"] = RESOLVED
+    course = {one.status for one in tried}
+    came_back = "open" in course and ("resolved" in course or (before is not None and before.status == "resolved"))
+    if came_back and row.get("state") == IN_PROGRESS:
+        work.sent["state"] = IN_PROGRESS
 
 
 def changes(work: Work) -> Resolved:

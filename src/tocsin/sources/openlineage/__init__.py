@@ -8,17 +8,19 @@ https://openlineage.io/docs/spec/run-cycle
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from tocsin.domain.alert import Alert, Resolves, Severity, Status, Symptom
 from tocsin.domain.change import Change, ChangeKind, ChangeOutcome
+from tocsin.domain.errors import BadPayload
 from tocsin.domain.message import Hook, Message, Normalized, Source
 from tocsin.domain.subject import Subject
 from tocsin.sources._identity import environment_of, labels_of, links_of
-from tocsin.sources._json import parsed_object, shaped
+from tocsin.sources._json import kind_of, parsed, shaped
+from tocsin.sources._pipeline import time_at
 from tocsin.sources._report import worst_first
-from tocsin.sources._times import moment
 from tocsin.sources._verify import shared_secret
 from tocsin.sources.openlineage.dataset import NAME, Occasion, assertion_alerts, lifecycle_changes
 from tocsin.sources.openlineage.event import (
@@ -36,11 +38,41 @@ from tocsin.sources.openlineage.event import (
     version_of,
 )
 
+MAX_BATCH = 1000
+
 
 def normalize(message: Message, hook: Hook) -> Normalized:
-    """Changes and alerts of one event. Raises BadPayload when a run event lacks runId, job or a time, and for an
-    eventType outside the specification."""
-    body = parsed_object(message.body)
+    """Changes and alerts of one event, or of each in an array. Raises BadPayload when a run event lacks runId, job or a
+    time, and for an eventType outside the specification."""
+    body = parsed(message.body)
+    if isinstance(body, list):
+        return _batch(body, message, hook)
+    if not isinstance(body, dict):
+        raise BadPayload(f"expected an event, an object, found {kind_of(body)}")
+    return _event(body, message, hook)
+
+
+def _batch(events: list[Any], message: Message, hook: Hook) -> Normalized:
+    """Events that a proxy or a file collected: they are told in their order."""
+    read = []
+    for n, each in enumerate(events[:MAX_BATCH]):
+        if not isinstance(each, dict):
+            raise BadPayload(f"expected an event, an object, found {kind_of(each)}", path=str(n))
+        try:
+            read.append(_event(each, message, hook))
+        except BadPayload as error:
+            raise BadPayload(error.reason, path=f"{n}.{error.path}".rstrip(".")) from None
+    changes: dict[str, Change] = {}
+    for change in (change for said in read for change in said.changes):
+        known = changes.get(change.id, change)
+        changes[change.id] = replace(change, occurred_at=min(known.occurred_at, change.occurred_at))
+    alerts = {alert.fingerprint: alert for said in read for alert in said.alerts}
+    if not changes and not alerts:
+        return Normalized(ignored=read[0].ignored if read else "an array without events")
+    return Normalized(changes=tuple(changes.values()), alerts=tuple(alerts.values()))
+
+
+def _event(body: dict[str, Any], message: Message, hook: Hook) -> Normalized:
     if "run" in body:
         return _run(shaped(RunEvent, body), message, hook)
     if "dataset" in body:
@@ -51,7 +83,7 @@ def normalize(message: Message, hook: Hook) -> Normalized:
 
 
 def _run(event: RunEvent, message: Message, hook: Hook) -> Normalized:
-    at = moment(event.time) or message.received_at
+    at = time_at(event.time, "eventTime") or message.received_at
     environment = environment_of(dict(hook.defaults) | environment_labels(event), hook)
     labels = labels_of(dict(hook.defaults) | labels_of_run(event))
     outputs, inputs = event.outputs or [], event.inputs or []
@@ -134,7 +166,7 @@ def _job_alert(event: RunEvent, occasion: Occasion) -> Alert:
 
 
 def _dataset(event: DatasetEvent, message: Message, hook: Hook) -> Normalized:
-    at: datetime = moment(event.time) or message.received_at
+    at: datetime = time_at(event.time, "eventTime") or message.received_at
     facts: dict[str, Any] = {"integration": integration_of(event.producer, {})}
     occasion = Occasion(
         message=message,

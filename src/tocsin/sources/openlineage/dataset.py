@@ -103,6 +103,7 @@ def _assertion_alert(dataset: Dataset, assertion: Facets, occasion: Occasion) ->
     severity = text(assertion.get("severity"))
     where = f"{column} of {dataset.name}" if column else dataset.name
     actual, expected = number(assertion.get("actual")), number(assertion.get("expected"))
+    rows = number(dataset.facet("dataQualityMetrics").get("rowCount"))
     measured = f": {actual:g}, expected {expected:g}" if actual is not None and expected is not None else ""
     return Alert(
         hook=occasion.hook.name,
@@ -121,6 +122,7 @@ def _assertion_alert(dataset: Dataset, assertion: Facets, occasion: Occasion) ->
         metric=kind,
         observed=actual,
         threshold=expected,
+        sample_size=int(rows) if rows is not None and 0 <= rows < 2**63 else None,
         labels={**occasion.labels, "namespace": dataset.namespace},
         resolves=Resolves.NEXT_PASS,
     )
