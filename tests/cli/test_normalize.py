@@ -94,9 +94,9 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_go_on(tmp_path: Path
     assert [line["file"] for line in lines(said)] == [str(good)]
 
 
-def test_an_unknown_source_names_the_known_ones() -> None:
-    said = normalize("--source", "nagiosaur", "x.json", status=2)
-    assert "source 'nagiosaur' is not known; use one of airflow, alertmanager" in said.stderr
+def test_an_unknown_source_names_the_nearest() -> None:
+    said = normalize("--source", "nagioss", "x.json", status=2)
+    assert "source 'nagioss' is not known; did you mean nagios" in said.stderr
 
 
 def test_people_read_what_was_found_without_control_characters(tmp_path: Path) -> None:

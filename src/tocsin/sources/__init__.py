@@ -6,6 +6,7 @@ A module whose name starts with `_` is shared by several sources; every other on
 from __future__ import annotations
 
 import pkgutil
+from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 
@@ -22,13 +23,15 @@ def names() -> tuple[str, ...]:
 def find(name: str) -> Source:
     """The source of this name or alias; only its own module is imported unless an alias must be looked up.
 
-    Raises BadMapping when no source has the name; the text lists the names that exist."""
+    Raises BadMapping when no source has the name; the text names the nearest."""
     if name in names():
         return _load(name)
     known = _aliases()
     if name in known:
         return _load(known[name])
-    raise BadMapping([f"source {name!r} is not known; use one of {', '.join(names())}"])
+    near = get_close_matches(name, (*names(), *known), n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    raise BadMapping([f"source {name!r} is not known; {hint}`tocsin sources list` shows all {len(names())}"])
 
 
 def of(hook: Hook) -> Source:

@@ -35,6 +35,9 @@ SUBJECT_LABELS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "app",
             "app.kubernetes.io/name",
             "deployment",
+            "statefulset",
+            "daemonset",
+            "horizontalpodautoscaler",
             "workload",
         ),
     ),
@@ -51,7 +54,13 @@ SCRAPER_JOBS = frozenset(
 )
 """Values of Prometheus' `job` that name the exporter, not what it watches."""
 
+KUBE_STATE_METRICS = "kube-state-metrics"
+"""The exporter of Kubernetes' objects: its `instance` is itself, and what its alerts are about stands in `pod` and
+`container`, or with the prefix `exported_` where Prometheus keeps the target's own labels (honor_labels: false)."""
+_OBJECT_LABELS = ("exported_container", "container", "exported_pod", "pod")
+
 RESOURCE_LABELS = ("resource", "pod", "container_id", "instance", "device", "mountpoint", "partition", "task_id")
+OBJECT_RESOURCE_LABELS = ("resource", "exported_pod", "pod", "persistentvolumeclaim")
 OWN_RESOURCE_LABELS = ("resource", "partition", "task_id")
 _NOT_ON_INSTANCES = ("feature:", "dataset:", "job:")
 SEGMENT_LABELS = ("segment", "slice", "subgroup")
@@ -66,7 +75,8 @@ _COHORTS = {"canary": Cohort.CANARY, "shadow": Cohort.SHADOW, "a/b": Cohort.AB, 
 
 def subject_of(labels: Mapping[str, str], *, fallback: Subject) -> Subject:
     """What labels are about. In this order: a `subject` label that reads `kind:name`; SUBJECT_LABELS; Prometheus'
-    `job` as a service, unless it names an exporter; HOST_LABELS without the port; `container` or `pod`; the fallback.
+    `job` as a service, unless it names an exporter; of kube-state-metrics the container or pod; HOST_LABELS without
+    the port; `container` or `pod` (a pod as what it belongs to); the fallback.
 
     `job` becomes `service:` because it is the scrape job, and because the catalogue resolves a service's name to
     whatever kind it knows by that name."""
@@ -80,11 +90,41 @@ def subject_of(labels: Mapping[str, str], *, fallback: Subject) -> Subject:
     job = labels.get("job", "").strip()
     if job and job.rpartition("/")[2].lower() not in SCRAPER_JOBS:
         return Subject.of("service", job)
-    if host := first_of(labels, HOST_LABELS):
-        return Subject.of("host", _without_port(host))
-    if name := first_of(labels, ("container", "pod")):
+    of_objects = _is_of_objects(labels)
+    if of_objects and (name := _object(labels)):
+        return Subject.of("service", name)
+    if host := first_of(labels, HOST_LABELS[:-1] if of_objects else HOST_LABELS):
+        return Subject.of("host", _plain_host(host))
+    if not of_objects and (name := _object(labels)):
         return Subject.of("service", name)
     return fallback
+
+
+def _is_of_objects(labels: Mapping[str, str]) -> bool:
+    return labels.get("job", "").strip().endswith(KUBE_STATE_METRICS)
+
+
+def _object(labels: Mapping[str, str]) -> str:
+    """The container, or what the pod belongs to; kube-state-metrics' own are none."""
+    for key in _OBJECT_LABELS:
+        name = labels.get(key, "").strip()
+        if name and not name.startswith(KUBE_STATE_METRICS):
+            return owner_of_pod(name) if key.endswith("pod") else name
+    return ""
+
+
+_OF_REPLICA_SET = re.compile(r"-[bcdf0-9][bcdf-hj-np-tv-z0-9]{4,9}-[bcdf-hj-np-tv-z2-9]{5}$")
+"""`web-7d9f8b6c5d-x2x9z`: hash of the pod template and a random part (both without vowels)."""
+_OF_SET = re.compile(r"-(?:\d{1,4}|[bcdf-hj-np-tv-z2-9]{5})$")
+"""`db-0` of a StatefulSet, `agent-x2x9z` of a DaemonSet."""
+_RUN_OF_CRON = re.compile(r"-\d{8,10}$")
+
+
+def owner_of_pod(name: str) -> str:
+    """`web` of the pod web-7d9f8b6c5d-x2x9z, `db` of db-0, `report` of a pod of the CronJob's run report-28471234."""
+    shorter = _OF_REPLICA_SET.sub("", name)
+    shorter = shorter if shorter != name else _OF_SET.sub("", name)
+    return _RUN_OF_CRON.sub("", shorter) or name
 
 
 def first_of(labels: Mapping[str, str], keys: tuple[str, ...]) -> str:
@@ -96,7 +136,13 @@ def first_of(labels: Mapping[str, str], keys: tuple[str, ...]) -> str:
     return ""
 
 
-def _without_port(host: str) -> str:
+def _plain_host(host: str) -> str:
+    """The name alone, of `web-1:9100` as of the address that a blackbox exporter probes."""
+    if "://" in host:
+        try:
+            return urlsplit(host).hostname or host
+        except ValueError:
+            return host
     name, colon, port = host.rpartition(":")
     return name if colon and port.isdecimal() and name else host
 
@@ -246,10 +292,11 @@ def _is_plain_link(value: str) -> bool:
 
 def resource_of(labels: Mapping[str, str], subject: Subject | None = None) -> str:
     """Which of several alike (RESOURCE_LABELS): a pod, an instance, a device. For a feature, a dataset or a job only
-    OWN_RESOURCE_LABELS count: its `instance` or `pod` is the exporter or worker that happened to report it."""
+    OWN_RESOURCE_LABELS count: its `instance` or `pod` is the exporter or worker that happened to report it. Neither is
+    the `instance` of kube-state-metrics."""
     if subject is not None and subject.startswith(_NOT_ON_INSTANCES):
         return first_of(labels, OWN_RESOURCE_LABELS)
-    return first_of(labels, RESOURCE_LABELS)
+    return first_of(labels, OBJECT_RESOURCE_LABELS if _is_of_objects(labels) else RESOURCE_LABELS)
 
 
 def cohort_of(labels: Mapping[str, str]) -> Cohort | None:

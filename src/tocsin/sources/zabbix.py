@@ -45,7 +45,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "action": ("event_update_action", "event.update.action"),
     "source": ("event_source", "event.source"),
     "severity": ("event_severity", "event.severity", "severity", "trigger_severity", "trigger.severity", "priority"),
-    "level": ("event_nseverity", "event.nseverity", "nseverity"),
+    "level": ("event_nseverity", "event.nseverity", "nseverity", "trigger_nseverity", "trigger.nseverity"),
     "host": ("host", "hostname", "host_name", "host.name", "host.host", "host_host", "service"),
     "group": ("host_group", "hostgroup", "host_groups", "trigger.hostgroup.name"),
     "item": ("item", "item_name", "item.name", "item.name1", "metric"),
@@ -175,10 +175,10 @@ def _alert(report: _Report, status: Status, message: Message, hook: Hook) -> Ale
 
 
 def _severity(report: _Report) -> Severity:
-    level = number(report.text("level"))
+    word = report.text("severity")
+    level = number(report.text("level") or word)  # some templates send the number as the severity
     if level is not None and 0 <= level <= 5:
         return LEVELS.get(int(level), Severity.CRITICAL)
-    word = report.text("severity")
     return Severity.INFO if word.lower() == "not classified" else severity_of(word)
 
 

@@ -28,7 +28,7 @@ def from_kubewatch(body: Fields, message: Message, hook: Hook) -> Normalized:
     kind = KINDS.get(said.lower())
     if kind is None:
         return Normalized(ignored=f"kubewatch: kind {said[:60]} is not rolled out")
-    thing = Thing.of(meta, kind)
+    thing = Thing.of(_unqualified(meta), kind)
     at = time_at(body.data.get("time"), "time") or message.received_at
     changed = ChangeKind.SERVICE_REMOVED if reason == "deleted" else ChangeKind.SERVICE_DEPLOYED
     made = change_of(
@@ -42,3 +42,8 @@ def from_kubewatch(body: Fields, message: Message, hook: Hook) -> Normalized:
         summary=body.text("text") or f"{kind} {thing.where} {reason}",
     )
     return Normalized(changes=(made,))
+
+
+def _unqualified(meta: Fields) -> Fields:
+    """The object's metadata; `namespace/name`, the key by which kubewatch names what it saw updated, as the name."""
+    return Fields({**meta.data, "name": meta.need("name").rpartition("/")[2]}, meta.path)

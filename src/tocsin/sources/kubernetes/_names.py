@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from tocsin.domain.subject import Subject
-from tocsin.sources._identity import subject_of
+from tocsin.sources._identity import owner_of_pod, subject_of
 from tocsin.sources._monitor import claims_in
 
 NAME = "kubernetes"
@@ -41,10 +41,6 @@ KINDS = {
 }
 """Kind of object → kind of subject; any other stays unknown until a mapping names it."""
 
-_OF_REPLICA_SET = re.compile(r"-[bcdf0-9][bcdf-hj-np-tv-z0-9]{4,9}-[bcdf-hj-np-tv-z2-9]{5}$")
-"""`web-7d9f8b6c5d-x2x9z`: hash of the pod template and a random part (both without vowels)."""
-_OF_SET = re.compile(r"-(?:\d{1,4}|[bcdf-hj-np-tv-z2-9]{5})$")
-"""`db-0` of a StatefulSet, `agent-x2x9z` of a DaemonSet."""
 _TEMPLATE_HASH = re.compile(r"-[bcdf-hj-np-tv-z0-9]{6,10}$")
 _RUN_OF_CRON = re.compile(r"-\d{8,10}$")
 """A CronJob names its jobs by the minute of their schedule."""
@@ -58,9 +54,7 @@ def about(kind: str, name: str, labels: Mapping[str, str]) -> Subject:
 def own_name(kind: str, name: str) -> str:
     """`web` of the pod web-7d9f8b6c5d-x2x9z, of its replica set, and of the jobs of a CronJob."""
     if kind == "Pod":
-        shorter = _OF_REPLICA_SET.sub("", name)
-        shorter = shorter if shorter != name else _OF_SET.sub("", name)
-        return _RUN_OF_CRON.sub("", shorter)
+        return owner_of_pod(name)
     if kind == "ReplicaSet":
         return _TEMPLATE_HASH.sub("", name)
     return _RUN_OF_CRON.sub("", name) if kind == "Job" else name
