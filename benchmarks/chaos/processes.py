@@ -239,7 +239,7 @@ def _standing(stack: Stack, name: str) -> dict[str, list[str]]:
         pairs = [(one["key"], one["status"] != "resolved") for one in state["incidents"]]
     else:
         pairs = [
-            (key, one["fields"]["status"]["statusCategory"]["key"] != "done")
+            (key, one["status_category"] != "done")
             for key, one in zip(stack.keys("jira"), state["issues"], strict=True)
         ]
     for key, is_open in pairs:

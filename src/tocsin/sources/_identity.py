@@ -86,7 +86,7 @@ def subject_of(labels: Mapping[str, str], *, fallback: Subject) -> Subject:
             return Subject.of(kind, name)
     for kind, keys in SUBJECT_LABELS:
         if name := first_of(labels, keys):
-            return Subject.of(kind, name)
+            return Subject.of(kind, _RUN_OF_CRON.sub("", name) if kind == "job" and _is_of_objects(labels) else name)
     job = labels.get("job", "").strip()
     if job and job.rpartition("/")[2].lower() not in SCRAPER_JOBS:
         return Subject.of("service", job)
@@ -118,6 +118,7 @@ _OF_REPLICA_SET = re.compile(r"-[bcdf0-9][bcdf-hj-np-tv-z0-9]{4,9}-[bcdf-hj-np-t
 _OF_SET = re.compile(r"-(?:\d{1,4}|[bcdf-hj-np-tv-z2-9]{5})$")
 """`db-0` of a StatefulSet, `agent-x2x9z` of a DaemonSet."""
 _RUN_OF_CRON = re.compile(r"-\d{8,10}$")
+"""A CronJob names its jobs by the minute of their schedule."""
 
 
 def owner_of_pod(name: str) -> str:
@@ -296,7 +297,10 @@ def resource_of(labels: Mapping[str, str], subject: Subject | None = None) -> st
     the `instance` of kube-state-metrics."""
     if subject is not None and subject.startswith(_NOT_ON_INSTANCES):
         return first_of(labels, OWN_RESOURCE_LABELS)
-    return first_of(labels, OBJECT_RESOURCE_LABELS if _is_of_objects(labels) else RESOURCE_LABELS)
+    if _is_of_objects(labels):
+        found = first_of(labels, OBJECT_RESOURCE_LABELS)
+        return "" if found.startswith(KUBE_STATE_METRICS) else found
+    return first_of(labels, RESOURCE_LABELS)
 
 
 def cohort_of(labels: Mapping[str, str]) -> Cohort | None:

@@ -170,7 +170,7 @@ def _subject(run: _Run) -> Subject:
 
 def _labels(run: _Run, hook: Hook) -> dict[str, str]:
     facts = run.model_dump(include={"dag_id", "run_id", "task_id", "try_number", "logical_date", "operator", "owner"})
-    return labels_of(dict(hook.defaults) | facts)
+    return labels_of(dict(hook.defaults) | {name: fact for name, fact in facts.items() if fact != ""})
 
 
 def _first_line(text: str | None) -> str:

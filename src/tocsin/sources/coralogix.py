@@ -66,7 +66,7 @@ def normalize(message: Message, hook: Hook) -> Normalized:
         name=name,
         subject=Subject.of("service", service) if service else Subject.of("unknown", name),
         status=status,
-        severity=SEVERITIES.get((more.text("severity") or more.text("priority")).lower(), Severity.WARNING),
+        severity=SEVERITIES.get(more.text("severity", "severityLowercase", "priority").lower(), Severity.WARNING),
         summary=body.text("description") or name,
         description=words,
         symptom=symptom_of_logs({**hook.defaults, **tags}, name, more.text("metricKey"), body.text("description")),

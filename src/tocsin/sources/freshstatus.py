@@ -1,4 +1,4 @@
-"""What does a Freshstatus page say? Incidents are alerts, scheduled maintenance is a planned change.
+"""What does a Freshstatus page say? Incidents are alerts, scheduled maintenance is a planned change that mutes them.
 
 `event_data.event_type` names the event; notes carry the state of what they are added to in `incident_status`.
 Nothing is signed. https://support.freshstatus.io/ (Webhooks)
@@ -101,6 +101,7 @@ def _maintenance(body: Fields, kind: str, key: str, message: Message, hook: Hook
     affected = [Subject.of("service", name) for name in _affected(body)]
     outcome = OUTCOMES.get(word, ChangeOutcome.UNKNOWN)
     done = word in OVER
+    begins, ends = body.time("scheduled_start_time", "start_time"), body.time("scheduled_end_time", "end_time")
     known = change(
         message,
         hook,
@@ -108,13 +109,17 @@ def _maintenance(body: Fields, kind: str, key: str, message: Message, hook: Hook
         id=f"maintenance:{key}",
         kind=ChangeKind.CHANGE_REQUEST,
         subject=affected[0] if affected else Subject.of("service", title),
-        occurred_at=body.time("scheduled_start_time", "start_time")
-        or body.inner("event_data").time("event_created_on"),
+        occurred_at=begins or body.inner("event_data").time("event_created_on"),
         finished_at=body.inner("event_data").time("event_created_on") if done else None,
         outcome=outcome,
         summary=f"Maintenance {word or 'noted'}: {title}",
         touches=affected[1:],
-        labels={"planned_end": body.text("scheduled_end_time", "end_time"), "source": body.text("source")},
+        labels={
+            "approved": "false" if done else "true",  # webhooks of Freshstatus tell of one's own page alone
+            "planned_start": begins.isoformat() if begins else "",
+            "planned_end": ends.isoformat() if ends else "",
+            "source": body.text("source"),
+        },
     )
     return Normalized(changes=(known,))
 
@@ -149,6 +154,7 @@ and note JSON, which also tells of the end:
   "incident_status": "{{note_incident_status}}", "message": "{{note_message}}", "status": "{{note_status}}"}}
 ```
 
-An incident is known by its title: notes of other templates do not name the incident.
+The planned window of a maintenance mutes alerts of its first affected service, until it is completed or cancelled. An
+incident is known by its title: notes of other templates do not name the incident.
 """,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +60,17 @@ def _one(source: Source) -> str:
     ]
     setup = source.setup.format(url=ADDRESS.format(name=name), secret=SECRET).strip()
     return (
-        f"\n## {source.name}\n\n{source.title}.\n\n"
+        f"\n## {source.name}\n\n{source.title}.{_notes(source)}\n\n"
         + table(("", ""), [fact for fact in facts if fact[1]])
         + f"\n{setup}\n{_example(source.name)}"
     )
+
+
+def _notes(source: Source) -> str:
+    """What its module says of the producer: retries, traps, where the facts come from."""
+    words = inspect.getdoc(import_module(f"{sources.__name__}.{source.name}")) or ""
+    _, _, notes = words.partition("\n\n")
+    return f"\n\n{notes.strip()}" if notes.strip() else ""
 
 
 def verified_by(verify: Callable[..., Any]) -> list[str]:
