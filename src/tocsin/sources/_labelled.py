@@ -150,7 +150,9 @@ def alert_of(
     measured = _measured(annotations)
     subject = subject_of(labels, fallback=_UNKNOWN)
     if subject is _UNKNOWN:
-        subject = Subject.of("unknown", name)
+        subject = Subject.of(
+            "unknown", labels.get("rulename") or name
+        )  # of DatasourceNoData: the rule, as of its alert
     return Alert(
         hook=hook.name,
         source=source,

@@ -177,6 +177,8 @@ SETUP = """Integrations → Generic Webhooks (v3) → New Webhook, or `POST /web
   `escalated`, `priority_updated`, `annotated`
 - PagerDuty shows the signing secret once: store it as this hook's secret (two of them while you rotate). Where
   signatures cannot be used, add the custom header `X-Tocsin-Token: {secret}`.
+- Older webhook extensions (version 2, and relays that still write version 1) are read too: they sign nothing, so give
+  them the custom header `X-Tocsin-Token: {secret}` or the address `{url}?token={secret}`.
 - `own_account` in the hook's `defaults` (id or name of the user that Tocsin's API token belongs to) keeps our own
   writes apart from people's.
 """

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -173,7 +173,6 @@ def _issue(data: Fields, action: str, message: Message, hook: Hook) -> Normalize
             "priority": issue.text("priority"),
         }
     )
-    began = issue.data.get("firstSeen" if action == "created" else "lastSeen")
     alert = _alert(
         message,
         hook,
@@ -184,10 +183,19 @@ def _issue(data: Fields, action: str, message: Message, hook: Hook) -> Normalize
         symptom=_symptom(issue, labels, title),
         links={"issue": issue.text("permalink", "web_url", limit=2048)},
         status=Status.RESOLVED if ended else Status.FIRING,
-        starts_at=None if ended else any_time(began, issue.data.get("lastSeen")),
+        starts_at=None if ended else _began(issue, action, sent_at),
         ends_at=sent_at if ended else None,
     )
     return Normalized(alerts=(alert,))
+
+
+def _began(issue: Fields, action: str, sent_at: datetime | None) -> datetime | None:
+    """When it fires. One that a person opened again keeps the time of its last event, which lies before its end: then
+    the time at which Sentry tells of it."""
+    last = any_time(issue.data.get("lastSeen"))
+    if action == "created":
+        return any_time(issue.data.get("firstSeen")) or last
+    return max((found for found in (last, sent_at) if found), default=None)
 
 
 def _metric_alert(data: Fields, action: str, message: Message, hook: Hook) -> Normalized:

@@ -6,6 +6,7 @@ page's own name is only found in its addresses. https://support.atlassian.com/st
 
 from __future__ import annotations
 
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from tocsin.domain.alert import Alert, Resolves, Severity, Status, Symptom
@@ -96,7 +97,7 @@ def _incident(body: Fields, message: Message, hook: Hook) -> Normalized:
         summary=f"{name}: {status}",
         description=words,
         symptom=symptom_of_service(name, *(update.text("body") for update in updates[-1:])),
-        starts_at=incident.time("started_at", "created_at"),
+        starts_at=_began(incident, updates, over),
         ends_at=incident.time("resolved_at", "updated_at") if over else None,
         labels={"page": _page(body), "components": ", ".join(affected), "incident_status": status},
         links={"incident": incident.text("shortlink")},
@@ -104,6 +105,14 @@ def _incident(body: Fields, message: Message, hook: Hook) -> Normalized:
         known_by=f"incident:{key}",
     )
     return Normalized(alerts=(told,))
+
+
+def _began(incident: Fields, updates: list[Fields], over: bool) -> datetime | None:
+    """An incident that goes on after it was resolved keeps its first start, which lies before its end: then the newest
+    update is the start. Updates come newest first."""
+    if not over and any(update.text("status").lower() == "resolved" for update in updates[1:]):
+        return updates[0].time("created_at", "display_at")
+    return incident.time("started_at", "created_at")
 
 
 def _impact(incident: Fields) -> str:

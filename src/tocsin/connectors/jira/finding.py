@@ -185,7 +185,8 @@ def _create_without_refused(work: Work, body: Mapping[str, Any], refused: Failur
 
 def standing(work: Work, issue: Issue) -> dict[str, object]:
     """How our own write left it: from here on, what differs was changed by others."""
-    priority = issue.priority
-    if work.created and "priority" not in work.dropped:
-        priority = priority_of(work.config, work.task.wanted) or issue.priority
+    priority, wanted = issue.priority, priority_of(work.config, work.task.wanted)
+    ours = {priority_of(work.config, one) for one in (work.task.wanted, *work.task.tried)}
+    if "priority" not in work.dropped and (work.created or priority not in ours):
+        priority = wanted or issue.priority  # found again with a priority that we never wrote: somebody edited it
     return {"status": issue.status, "assignee": issue.assignee, "priority": priority}
