@@ -45,7 +45,7 @@ def test_the_same_mappings_would_have_done_the_same(world: World, operator: Oper
     assert told["messages"] == 4
     assert told["differences"] == []
     assert told["was"] == told["would_be"]
-    assert (told["was"]["incidents"], told["was"]["page"], told["was"]["with_likely_cause"]) == (2, 2, 2)
+    assert (told["was"]["incidents"], told["was"]["page"], told["was"]["with_likely_cause"]) == (2, 2, 1)
 
 
 def test_a_changed_route_shows_tickets_instead_of_pages(world: World, operator: Operator, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ class Desk:
 
     def __init__(self, running: simulators.Running, **config: Any) -> None:
         self.running = running
-        given = {"url": running.url, "username": "admin", "password": "tocsin", "read_timeout_s": 0.4, **config}
+        given = {"url": running.url, "username": "admin", "password": "tocsin", "read_timeout_s": 0.8, **config}
         self.config = SERVICENOW.Config(**given)
         self.http: Http = open_http(self.config, blip_wait_s=0)
 

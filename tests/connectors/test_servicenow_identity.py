@@ -77,7 +77,7 @@ def test_where_our_sys_ids_are_kept_it_is_made_again_at_once(desk: Desk) -> None
 
 
 def test_a_create_that_commits_late_is_the_same_incident(desk: Desk) -> None:
-    desk.fault("slow_commit", after_s=0.6)
+    desk.fault("slow_commit", after_s=1.2)
     assert settled(desk, task()).settled
     assert desk.incident["sys_id"] == KEY
 
@@ -141,11 +141,11 @@ def test_a_lost_answer_is_looked_for_by_correlation_id(
     desk = Desk(choosing, late_commit_s=1)
     if known_before:
         desk.send(task(wanted=replace(BARE, key="0" * 32)))
-    desk.fault(fault, after_s=0.6)
+    desk.fault(fault, after_s=1.2)
     lost = desk.send(task(wanted=BARE))
     outcome = lost
     if not lost.settled:
-        desk.running.front.stopping.wait(0.3)  # what is late arrives
+        desk.running.front.stopping.wait(0.8)  # what is late arrives
         outcome = settled(desk, later(lost, task(wanted=BARE)))
     ours = [row for row in desk.incidents if row["correlation_id"] == KEY]
     assert [row["sys_id"] for row in ours] == [known(outcome).external_id]

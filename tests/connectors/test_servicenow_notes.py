@@ -49,10 +49,10 @@ def test_notes_that_wait_at_the_create_go_out_with_it(desk: Desk) -> None:
 )
 def test_a_note_arrives_once_even_when_the_answer_is_lost(desk: Desk, fault: str) -> None:
     second = noted(desk, "First.", "Second.")
-    desk.fault(fault, method="PATCH", after_s=0.6)
+    desk.fault(fault, method="PATCH", after_s=1.2)
     lost = desk.send(second)
     assert (lost.result, lost.after) == ("ambiguous", LATE)
-    desk.running.front.stopping.wait(0.3)  # what is late arrives
+    desk.running.front.stopping.wait(0.8)  # what is late arrives
     outcome = desk.send(later(lost, second))
     assert outcome.result == "done"
     assert len(known(outcome).notes) == 2

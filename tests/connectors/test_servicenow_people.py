@@ -118,10 +118,10 @@ def test_an_update_whose_answer_was_lost_is_still_ours(desk: Desk, policy: Polic
 
 def test_a_late_update_does_not_outlive_the_next_one(desk: Desk) -> None:
     second = changed(desk.opened(), impact=1)
-    desk.fault("slow_commit", method="PATCH", after_s=0.6)
+    desk.fault("slow_commit", method="PATCH", after_s=1.2)
     lost = desk.send(second)
     assert lost.after is not None  # nothing is sent while the first may still be carried out
-    desk.running.front.stopping.wait(0.3)
+    desk.running.front.stopping.wait(0.8)
     assert desk.send(later(lost, second, wanted=wanted(impact=3))).result == "done"
     assert desk.incident["impact"] == "3"
 

@@ -2,7 +2,7 @@
 
 Two bodies: the webhook's own (`date`, `accesses`, `target.resources`) and that of the integration framework
 (`timestamp`, `project.environment`). They may come out of order; each tells when it happened.
-https://launchdarkly.com/docs/home/infrastructure/webhooks
+https://launchdarkly.com/docs, page "Webhooks"
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def changes(work: Work) -> Resolved:
     row, writes = work.shown, {}
     for name, value in resolved.fields.items():
         if row.get(name, "") == value:
-            work.sent[name] = value
+            work.sent.setdefault(name, value)  # what a person set as we want it now stays the person's
         elif value != work.sent.get(name, "") and row.get(name, "") == work.sent.get(name, ""):
             writes[name] = value
     return Resolved(fields={**writes, **_state_change(work)})

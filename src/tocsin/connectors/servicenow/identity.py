@@ -108,17 +108,19 @@ def _missing(work: Work, failure: Failure) -> Outcome:
 def _follow_automation(work: Work, row: Row) -> None:
     """What the instance's own jobs moved since our last look is the new baseline (an assignment that a flow made); what
     a person moved is not. One update since, and in a machine's name: anything else counts as a person's. In doubt, one
-    update in our own name is the write whose answer we lost."""
+    update in our own name is the write whose answer we lost. What a person had moved before stays a person's."""
     before, after = changes_counted({k: str(v) for k, v in work.task.observed.items()}), changes_counted(row)
     us = {row.get("sys_created_by", ""), work.config.username} - {""}
     by = row.get("sys_updated_by")
     if before is None or after != before + 1 or by not in us | {_SYSTEM}:
         return
+    observed = work.task.observed
+    theirs = {name for name, value in work.sent.items() if name in observed and str(observed[name]) != value}
     if work.in_doubt and by in us:
-        work.sent.update({name: row[name] for name in {*work.sent, *SHARED} if name in row})
+        work.sent.update({name: row[name] for name in {*work.sent, *SHARED} - theirs if name in row})
         return
     for name in SHARED:
-        if name in row and (name != "state" or row[name] in (NEW, IN_PROGRESS, ON_HOLD)):
+        if name in row and name not in theirs and (name != "state" or row[name] in (NEW, IN_PROGRESS, ON_HOLD)):
             work.sent[name] = row[name]
 
 
