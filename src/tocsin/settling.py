@@ -89,7 +89,7 @@ def following(record: Record, outcome: Outcome) -> tuple[str, timedelta | None]:
         return "settled", outcome.after
     if outcome.result == "rejected" and outcome.reason is not Reason.UNAUTHORIZED:
         stood = record.external_id or (outcome.confirmation is not None and outcome.confirmation.external_id)
-        return ("closed", None) if outcome.reason is Reason.GONE and stood else ("dead", None)
+        return ("closed", outcome.after) if outcome.reason is Reason.GONE and stood else ("dead", None)
     backoff = min(FIRST_RETRY * 2 ** min(record.failures, 10), LONGEST_RETRY)
     jittered = backoff * random.uniform(0.8, 1.2)  # noqa: S311 spreading retries needs no secrecy
     return record.state, max(outcome.after or timedelta(0), jittered if outcome.after is None else outcome.after)

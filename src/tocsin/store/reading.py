@@ -116,8 +116,8 @@ def queues(database: Database) -> dict[str, int]:
             " (SELECT count(*) FROM signals) AS undecided,"
             " (SELECT count(*) FROM quarantine WHERE replayed_at IS NULL) AS quarantined,"
             " (SELECT count(*) FROM incidents WHERE state = 'open') AS open_incidents,"
-            " (SELECT count(*) FROM records WHERE next_attempt_at IS NOT NULL AND (state <> 'settled'"
-            "  OR sent_version < wanted_version OR failures > 0"
+            " (SELECT count(*) FROM records WHERE next_attempt_at IS NOT NULL AND state <> 'closed'"
+            "  AND (state <> 'settled' OR sent_version < wanted_version OR failures > 0"
             "  OR EXISTS (SELECT FROM notes WHERE record_id = records.id AND confirmed_at IS NULL))) AS undelivered,"
             " (SELECT count(*) FROM records WHERE state = 'dead') AS dead",
         )[0]

@@ -131,7 +131,7 @@ class _Page:
         if self.config.key(self.home) is None:
             return rejected(Reason.CLIENT_ERROR, unlisted(self.task.wanted.address.get("routing_key", "")))
         if self.ended:
-            return rejected(Reason.GONE, "closed: a trigger under a resolved key would page anew", self.confirmation())
+            return self.gone()
         if self.known:
             self.look()
         if self.incident and not self.incident.open and not self.astray:
@@ -278,6 +278,12 @@ class _Page:
         self.sent |= {"event_action": "resolve", "routing_key": self.home}
         self.sent.pop("severity", None)
         return self.resolved()
+
+    def gone(self) -> Outcome:
+        """The next generation pages; the repeat of our resolve is still owed to this one."""
+        lost = self.repeat() if self.due() == timedelta(0) else None
+        said = "closed: a trigger under a resolved key would page anew"
+        return lost or replace(rejected(Reason.GONE, said, self.confirmation()), after=self.due())
 
     def left_to_a_person(self) -> Outcome:
         stop = self.annotate(None) if self.incident and self.incident.ours else None
