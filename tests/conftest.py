@@ -5,6 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("tocsin", deadline=None)  # what a busy machine takes is measured in benchmarks/
+settings.load_profile("tocsin")
 
 pytest_plugins = ("tests.database",)
 

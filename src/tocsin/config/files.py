@@ -332,6 +332,9 @@ class PoliciesIn(Strict):
     reopen_within: Duration = Field(
         default=timedelta(hours=24), description="So long after its end an alert that fires again reopens its incident."
     )
+    notes_every: Duration = Field(
+        default=timedelta(minutes=1), description="News of an incident is gathered so long for one work note."
+    )
     inbound: dict[str, InboundIn] = Field(
         default={}, description="What people's acts on our records do, by destination, connector kind or `defaults`."
     )

@@ -241,6 +241,7 @@ def policy(found: Gathered) -> Policy:
         redaction=Redaction(keys=tuple(said.redaction.keys), patterns=said.redaction.patterns),
         retention=Retention(raw=said.retention.raw, audit=said.retention.audit, attempts=said.retention.attempts),
         reopen_within=said.reopen_within,
+        notes_every=said.notes_every,
         inbound={name: Inbound(**fields) for name, fields in _by_name(said.inbound).items()},
         closed_records={name: ClosedRecord(**fields) for name, fields in _by_name(said.closed_records).items()},
     )

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from tocsin.decide.plan import NOTE_EVERY, Desk, record_key
+from tocsin.decide.plan import Desk, record_key
 from tocsin.decide.redact import clean
 from tocsin.domain.alert import Severity
 from tocsin.domain.audit import AuditEntry
@@ -132,19 +132,21 @@ def parent(storm: Storm, current: Record | None, desk: Desk, *, now: datetime) -
             return planned, None
         waited = (now - current.created_at).total_seconds() if current.created_at else 0.0
         return (replace(planned, hold_s=max(0.0, HOLD_S - waited)) if wanted != current.wanted else None), None
-    return _followed(storm, current, planned, now)
+    return _followed(storm, current, planned, now, notes_every=desk.policy.notes_every)
 
 
-def _followed(storm: Storm, current: Record, planned: Plan, now: datetime) -> tuple[Plan | None, datetime | None]:
-    """A parent that went out: its count is told in notes, at most one in NOTE_EVERY; its end at once."""
+def _followed(
+    storm: Storm, current: Record, planned: Plan, now: datetime, *, notes_every: timedelta
+) -> tuple[Plan | None, datetime | None]:
+    """A parent that went out: its count is told in notes, at most one in `notes_every`; its end at once."""
     before = current.told
     known = before.members if before else 0
     changed = planned.wanted != current.wanted
     silent = replace(planned, told=before or planned.told)
     if storm.total <= known:
         return (silent if changed else None), None
-    if storm.still and before is not None and now - before.at < NOTE_EVERY:
-        return (silent if changed else None), before.at + NOTE_EVERY
+    if storm.still and before is not None and now - before.at < notes_every:
+        return (silent if changed else None), before.at + notes_every
     text = "\n".join([f"{storm.total} incidents by now, {storm.total - known} more:", *_lines(storm)])
     note = Note(id=UUID(bytes=hashlib.sha256(f"{planned.id}|{text}".encode()).digest()[:16]), text=text)
     return replace(planned, note=note, changed=changed), None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from tocsin.decide.compose import compose, follow, note
@@ -16,9 +16,6 @@ from tocsin.domain.catalog import Catalog
 from tocsin.domain.incident import GateState, Incident, IncidentState
 from tocsin.domain.policy import Destination, Mode, Policy, Want
 from tocsin.domain.record import Attachment, Note, Plan, Record, Told, Wanted
-
-NOTE_EVERY = timedelta(seconds=60)
-"""Notes about members and causes are gathered this long, so that a storm is one note; an end is told at once."""
 
 EVIDENCE = "evidence.txt"
 """Name of the file that holds everything the likely causes rest on."""
@@ -275,8 +272,8 @@ def _updated(
     text = note(current.told, incident, redactor=desk.redactor, catalog=desk.catalog, now=now, links=writer.links)
     told = current.told or told_of(incident, now)
     overdue = incident.attribution is not None and not told.scored
-    if text and told.state == incident.state and now - told.at < NOTE_EVERY and not overdue:
-        return ([_plan(current, wanted, None, told)] if changed else []), told.at + NOTE_EVERY
+    if text and told.state == incident.state and now - told.at < desk.policy.notes_every and not overdue:
+        return ([_plan(current, wanted, None, told)] if changed else []), told.at + desk.policy.notes_every
     if not text:
         return ([_plan(current, wanted, None, told)] if changed else []), None
     said = Note(id=_note_id(current, told, text), text=text)

@@ -171,6 +171,8 @@ class Policy:
     retention: Retention = Retention()
     reopen_within: timedelta = timedelta(hours=24)
     """An alert that fires again within this time belongs to its incident of before; later it opens a new one."""
+    notes_every: timedelta = timedelta(minutes=1)
+    """Notes about members and causes are gathered this long, so that a storm is one note; an end is told at once."""
     inbound: Mapping[str, Inbound] = field(default_factory=dict)
     """By destination, connector kind or `defaults`; see `inbound_of`."""
     closed_records: Mapping[str, ClosedRecord] = field(default_factory=dict)

@@ -127,7 +127,7 @@ class Play:
         """Work notes about what joined late."""
         self._screen.heading("Later: an incident grows, and its ticket is told once")
         for scenario in (each for each in self.outcome.scenarios if each.grows):
-            self._screen.say("  notes are gathered for a minute, so that a storm is one note; waiting for it")
+            self._screen.say("  notes are gathered for 20 s here, so that a storm is one note; waiting for it")
             wait_for(partial(self._has_notes, scenario), within_s=NOTE_WITHIN_S)
 
     def _has_notes(self, scenario: Scenario) -> bool:
