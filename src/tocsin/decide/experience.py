@@ -85,12 +85,14 @@ class Learner:
         self._spread = np.zeros(len(SPREADS))
         self._unexplained = 0.0
         self._confirmed = 0
+        self._incidents = 0
         self._first: datetime | None = None
         self._last: datetime | None = None
 
     def take(self, lesson: Lesson) -> None:
         """Learn from one incident. A change counts as seen once, however many incidents it stood beside; a cause that
         is not among the changes is no known change."""
+        self._incidents += 1
         pattern = Pattern(lesson.members, lesson.catalog, spread=self._weights())
         earliest = min((change.occurred_at for change in lesson.changes), default=pattern.onset_at)
         self._first = min(self._first or earliest, earliest)
@@ -126,9 +128,9 @@ class Learner:
         if said.members:
             self._learn_spread(said.cause, Pattern(said.members, catalog, spread=self._weights()))
 
-    def until(self, now: datetime) -> Experience:
-        """All that was learned, seen until now."""
-        self._last = now
+    def until(self, now: datetime, *, incidents: int) -> Experience:
+        """All that was learned, seen until now among so many incidents."""
+        self._last, self._incidents = now, max(incidents, self._confirmed)
         return self.experience
 
     def _learn_cause(self, cause: Change, onset_at: datetime, catalog: Catalog) -> None:
@@ -156,15 +158,19 @@ class Learner:
 
     @property
     def experience(self) -> Experience:
-        """All that was learned so far."""
-        days = (self._last - self._first) / DAY if self._first and self._last else 0.0
+        """All that was learned so far. What nobody was asked about proves nothing: of the changes that came to nothing,
+        and of the time, only that share counts in which people said what the cause was."""
+        if not self._confirmed:
+            return COLD
+        share = self._confirmed / self._incidents
+        days = share * ((self._last - self._first) // DAY) if self._first and self._last else 0.0
         ranked = sorted(self._places.items(), key=lambda item: (-item[1][0], -item[1][1], item[0]))[:MOST_PLACES]
         return Experience(
             kinds={
-                kind: KindRecord(caused=caused, harmless=harmless, lags=tuple(self._lags.get(kind, ())))
+                kind: KindRecord(caused=caused, harmless=share * harmless, lags=tuple(self._lags.get(kind, ())))
                 for kind, (caused, harmless) in sorted(self._kinds.items())
             },
-            places={subject: (caused, harmless) for subject, (caused, harmless) in sorted(ranked)},
+            places={subject: (caused, share * harmless) for subject, (caused, harmless) in sorted(ranked)},
             spread=self._weights() if self._spread.any() else (),
             unexplained=self._unexplained,
             days=days,
@@ -198,12 +204,13 @@ class Confirmed:
 
 
 def learned(
-    exposures: Sequence[Exposure], confirmed: Sequence[Confirmed], catalog: Catalog, *, now: datetime
+    exposures: Sequence[Exposure], confirmed: Sequence[Confirmed], catalog: Catalog, *, incidents: int, now: datetime
 ) -> Experience:
-    """The experience of an installation: all changes seen, and the confirmed incidents in the order of their time."""
+    """The experience of an installation: all changes seen, and the confirmed among all incidents, in the order of their
+    time."""
     learner = Learner()
     for one in exposures:
         learner.expose(one.kind, catalog.resolve(one.subject), one.changes, since=one.since)
     for said in confirmed:
         learner.hear(said, catalog)
-    return learner.until(now)
+    return learner.until(now, incidents=incidents)

@@ -80,7 +80,12 @@ def read(database: Database, environment: str, catalog: Catalog) -> Experience:
         causes = load_changes_by_id(
             connection, environment, [r.confirmed_change for r in confirmed if r.confirmed_change != NOT_AMONG_THEM]
         )
-        now = rows(connection, "SELECT clock_timestamp() AS at")[0].at
+        seen = rows(
+            connection,
+            "SELECT clock_timestamp() AS at, count(*) AS incidents FROM incidents WHERE environment = :environment"
+            " AND opened_at >= (SELECT learn_since FROM installation)",
+            environment=environment,
+        )[0]
     return learned(
         [_exposure(row) for row in exposed],
         [
@@ -93,7 +98,8 @@ def read(database: Database, environment: str, catalog: Catalog) -> Experience:
             for row in reversed(confirmed)
         ],
         catalog,
-        now=now,
+        incidents=int(seen.incidents),
+        now=seen.at,
     )
 
 
