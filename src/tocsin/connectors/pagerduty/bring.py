@@ -24,14 +24,10 @@ from tocsin.connectors._http import Failure, Http
 from tocsin.connectors.pagerduty import desk
 from tocsin.connectors.pagerduty.config import Config
 from tocsin.connectors.pagerduty.events import Events, unlisted
+from tocsin.connectors.pagerduty.later import LOOKS, REPEAT_AFTER, looks_made, repeat_in
 from tocsin.connectors.pagerduty.render import Event, render, with_updates, worse
 from tocsin.connectors.pagerduty.rest import Incident, Rest, moment, open_first
 from tocsin.domain.record import Confirmation, Note, Outcome, Reason, Task
-
-REPEAT_AFTER = timedelta(minutes=2)
-"""A resolve is sent once more after this: a late trigger in PagerDuty's queue must not leave a page open."""
-LOOKS = (timedelta(seconds=5), timedelta(seconds=20), timedelta(minutes=1), timedelta(minutes=5))
-"""With a token: when we look again for the incident behind an accepted trigger."""
 
 
 def bring(config: Config, task: Task, http: Http) -> Outcome:
@@ -210,7 +206,7 @@ class _Page:
             return self.ended_by(self.blind)
         if not self.rest.usable or self.blind:
             self.forgo("they need api_token, or notes_as_events")
-        elif self._looks() >= len(LOOKS):
+        elif looks_made(self.sent) >= len(LOOKS):
             self.forgo("PagerDuty shows no incident for the event that it accepted")
         return None
 
@@ -362,14 +358,12 @@ class _Page:
         return failure.outcome(self.confirmation() if known else None)
 
     def due(self) -> timedelta | None:
-        """Until the next resolve is to be repeated; zero when one is due; None when none is."""
-        times = [moment(at) for at in self.resolving.values()]
-        waits = [timedelta(0) if at is None else at + REPEAT_AFTER - self.task.now for at in times]
-        return max(timedelta(0), min(waits)) if waits else None
+        """Until the next resolve is to be repeated; None when none is."""
+        return repeat_in(self.resolving, self.task.now)
 
     def look_again(self) -> timedelta | None:
         """When to look for the incident once more; None when it was found, cannot be seen, or was sought for long."""
-        looks = self._looks()
+        looks = looks_made(self.sent)
         if not self.rest.usable or self.incident is not None or (self.task.url and not self.task.notes):
             return None
         if looks >= len(LOOKS):
@@ -378,9 +372,6 @@ class _Page:
             return None
         self.sent["looks"] = looks + 1
         return LOOKS[looks]
-
-    def _looks(self) -> int:
-        return looks if isinstance(looks := self.sent.get("looks", 0), int) else 0
 
     @property
     def detail(self) -> str:
