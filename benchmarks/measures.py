@@ -246,7 +246,7 @@ def _creates(made: Installation) -> dict[tuple[str, str], float]:
     calls = [
         datetime.fromisoformat(call["at"]).timestamp()
         for call in made.desk("servicenow", "calls?method=POST")["calls"]
-        if call["status"] == 201
+        if call["status"] == 201 and call["path"].startswith("/api/now/table/incident")
     ]
     numbers = sorted(row["number"] for row in made.desk("servicenow", "state")["incident"])
     return at | {("servicenow", number): moment for number, moment in zip(numbers, sorted(calls), strict=False)}

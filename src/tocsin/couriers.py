@@ -22,6 +22,9 @@ from tocsin.store.database import dumped
 
 log = logging.getLogger(__name__)
 
+FOLLOW_EVERY_S = 1.0
+"""How often the deliveries under way look for new mappings; each call of `follow` looks."""
+
 LOOK_EVERY_S = 5.0
 """How often files that hold secrets are looked at for a change."""
 
@@ -65,11 +68,13 @@ class Couriers:
     _options: dict[str, Destination] = field(default_factory=dict)
     _stamps: dict[Path, Stamp] = field(default_factory=dict)
     _looked_s: float = 0.0
+    _followed_s: float = float("-inf")
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def of(self, destination: str) -> Courier | Outcome:
         """The courier of a destination, or why there is none."""
-        self.follow()
+        if clock_s() - self._followed_s > FOLLOW_EVERY_S:
+            self.follow()
         with self._lock:
             if destination not in self.known:
                 self.known[destination] = self._made(destination)
@@ -78,6 +83,7 @@ class Couriers:
     def follow(self) -> None:
         """Take over mappings or secrets that have changed."""
         active = self.app.active()
+        self._followed_s = clock_s()
         with self._lock:
             if active.version != self.version:
                 self._adopt(active)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import uuid_utils.compat
 from prometheus_client import Counter, Histogram
@@ -39,16 +39,21 @@ AT_ONCE = 16
 """Vendor calls under way at once in one delivering process."""
 
 DELIVER_LOCK = 7_202
-SLOTS = 2
-"""Processes of one host that deliver at a time: a second one takes over when the first hangs or is stopped."""
+LONGEST_S = 5.0
+"""No record is taken up after this, so that a worker's process is given back however much is due."""
+
+STUCK_S = 10.0
+"""One process of a host delivers at a time, and a second one when nothing was taken up for this long though something
+is due: the first hangs, is stopped, or its vendors all are slow. Neither takes both processes of a worker for long."""
 
 DELIVERED = Histogram("tocsin_delivery_seconds", "Seconds of one attempt", ["connector", "reason"])
 OPENED = Counter("tocsin_circuit_opened_total", "Times that a destination was put to rest", ["destination", "reason"])
 
 
 def deliver(app: App, couriers: Couriers, *, until_idle: bool = True) -> int:
-    """Send what is due, AT_ONCE records at a time; returns how many attempts were made. Only SLOTS callers a host work
-    at a time (another returns 0 at once), so that slow vendors never take all of a worker's processes."""
+    """Send what is due, AT_ONCE records at a time, for LONGEST_S at most; returns how many attempts were made. One
+    caller a host works at a time (another returns 0 at once), so that slow vendors never take all of a worker's
+    processes."""
     couriers.follow()
     _tell_of_long_rests(app)
     with _slot(app) as held:
@@ -60,9 +65,10 @@ def deliver(app: App, couriers: Couriers, *, until_idle: bool = True) -> int:
 
 @contextmanager
 def _slot(app: App) -> Iterator[bool]:
-    """One of the host's slots, for as long as the block lasts; False when all are taken."""
+    """The host's slot, or the second one while the first makes nothing move, for as long as the block lasts; False when
+    they are taken."""
     with app.database.engine.connect() as connection:
-        taken = next((name for name in _slot_names() if _lock(connection, "pg_try_advisory_lock", name)), "")
+        taken = next((name for name in _slot_names(app) if _lock(connection, "pg_try_advisory_lock", name)), "")
         try:
             yield bool(taken)
         finally:
@@ -70,8 +76,10 @@ def _slot(app: App) -> Iterator[bool]:
                 _lock(connection, "pg_advisory_unlock", taken)
 
 
-def _slot_names() -> list[str]:
-    return [f"{socket.gethostname()} {slot}" for slot in range(SLOTS)]
+def _slot_names(app: App) -> Iterator[str]:
+    yield f"{socket.gethostname()} 0"
+    if records.nothing_moves(app.database, timedelta(seconds=STUCK_S)):
+        yield f"{socket.gethostname()} 1"
 
 
 def _lock(connection: Connection, function: str, name: str) -> bool:
@@ -85,9 +93,10 @@ def _lock(connection: Connection, function: str, name: str) -> bool:
 def _rounds(app: App, couriers: Couriers, *, until_idle: bool) -> int:
     made = 0
     running: set[Future[None]] = set()
+    ends_s = clock_s() + LONGEST_S
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="deliver") as pool:
         while True:
-            free = AT_ONCE - len(running)
+            free = AT_ONCE - len(running) if clock_s() < ends_s else 0
             until_s = clock_s() + records.LEASE_S
             leased = records.lease(app.database, free, [uuid_utils.compat.uuid7() for _ in range(free)]) if free else []
             running |= {pool.submit(attempt, app, couriers, record, until_s=until_s) for record in leased}

@@ -32,6 +32,7 @@ from tocsin.decide.people import People
 from tocsin.decide.plan import Desk
 from tocsin.domain.alert import Alert, AlertState
 from tocsin.domain.audit import AuditEntry
+from tocsin.domain.catalog import Catalog
 from tocsin.domain.errors import TocsinError
 from tocsin.domain.incident import IncidentState
 from tocsin.domain.message import KEY_URL, Message, RecordUpdate
@@ -159,7 +160,9 @@ def _remembered(
     fingerprints = sorted({w.value.fingerprint for w in waiting if isinstance(w.value, Alert)})
     updates = [w.value for w in waiting if isinstance(w.value, RecordUpdate)]
     states = {state.fingerprint: state for state in due} | store.states(fingerprints)
-    ids = {*store.open_since(GROUPS_SINCE), *(s.incident_id for s in states.values() if s.incident_id)}
+    ids = {state.incident_id for state in states.values() if state.incident_id}
+    if fingerprints:  # nothing else is grouped
+        ids |= {*store.open_since(GROUPS_SINCE)}
     kept = people.recall(store.connection, store.environment, updates)
     ids |= {record.incident_id for each in kept.values() for record in each}
     known = store.courses(sorted(ids))
@@ -266,9 +269,10 @@ def attribute(app: App) -> list[str]:
     """Score the incidents that are due; returns the environments in which a decision must follow. One that cannot be
     scored against all expectation waits, and holds up no other."""
     tell = []
+    catalog = app.active().mappings.catalog
     for due in attribution.take_due(app.database):
         try:
-            if due.incident.members and _score(app, due):
+            if due.incident.members and _score(app, due, catalog):
                 tell.append(due.incident.environment)
         except (TocsinError, OperationalError):
             raise
@@ -291,7 +295,7 @@ def _learned(app: App) -> Learned:
     return _LEARNED[app]
 
 
-def _score(app: App, due: attribution.Due) -> bool:
+def _score(app: App, due: attribution.Due, catalog: Catalog) -> bool:
     """Score one incident; True when its reader would learn something."""
     from tocsin.decide.attribute import attribute as score  # noqa: PLC0415 numpy and scipy load only where scoring runs
 
@@ -299,7 +303,6 @@ def _score(app: App, due: attribution.Due) -> bool:
     first_at = min(member.starts_at for member in incident.members)
     since, until = first_at - CHANGES_BACK, first_at + CLOCK_SKEW
     changes = attribution.candidates(app.database, incident.environment, since, until)
-    catalog = app.active().mappings.catalog
     experience = _learned(app).of(incident.environment, catalog)
     scored = score(incident, changes, catalog, now=app.database.now(), experience=experience)
     news = is_news(incident.attribution, scored)

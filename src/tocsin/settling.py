@@ -21,7 +21,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 from tocsin.bootstrap import App
 from tocsin.domain.audit import AuditEntry
 from tocsin.domain.record import Confirmation, Outcome, Reason, Record
-from tocsin.store import crosslinks, kin, records
+from tocsin.store import crosslinks, database, kin, records
 from tocsin.store.inbox import keep_signals, write_audit
 from tocsin.understanding import alert_of_ours, signal_of_ours
 
@@ -40,7 +40,6 @@ def settle(app: App, record: Record, outcome: Outcome, seconds: float) -> None:
     Notes go across the records of an incident, which deciding writes too: who is chosen to end a deadlock tries again.
     """
     state, _ = following(record, outcome)
-    now = app.database.now()
     log.info(
         "record=%s destination=%s generation=%d result=%s reason=%s calls=%d",
         record.wanted.display,
@@ -56,7 +55,7 @@ def settle(app: App, record: Record, outcome: Outcome, seconds: float) -> None:
         with attempt, app.database.transaction() as connection:
             held = _keep(connection, record, outcome, seconds)
             if held:
-                _tell(connection, record, outcome, state, now)
+                _tell(connection, record, outcome, state, database.now(connection))
     if held and state == "dead":
         DEAD.labels(record.kind, outcome.reason).inc()
 

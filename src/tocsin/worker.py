@@ -17,6 +17,7 @@ from typing import Any
 
 from celery import Celery
 from celery.beat import ScheduleEntry, Scheduler, Service
+from celery.signals import task_prerun
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
@@ -24,7 +25,7 @@ from tocsin import delivery, pipeline, polling, reconciling
 from tocsin.bootstrap import App
 from tocsin.config.settings import Settings
 from tocsin.domain.errors import TocsinError, Unavailable
-from tocsin.store import storms, sweeps
+from tocsin.store import inbox, storms, sweeps
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +35,11 @@ QUEUE, ATTRIBUTE_QUEUE = "tocsin", "attribute"
 BEAT_LOCK = 7_203
 LONGEST_WORK_S = 5.0
 """A work task gives its process back after this, so that deliveries and shutdowns are never starved."""
+FEW, ROUND_S = 20, 0.05
+"""A round of work with fewer signals and decisions than this lasts so long at least."""
 UNHEARD = 4
-"""So many wake-ups waiting mean that no worker listens: all dead, or still in Celery's pause (up to 30 s) between two
-tries to reach a broker that is back."""
+"""So many wake-ups waiting, and none taken up for HEARD_S, mean that no worker listens: all dead, or still in Celery's
+pause (up to 30 s) between two tries to reach a broker that is back. Workers that are busy are not deaf."""
 
 
 def broker_url(redis_url: str) -> str:
@@ -79,34 +82,48 @@ def _couriers() -> delivery.Couriers:
 
 @app.task(name=WORK)
 def work() -> None:
-    """Understand and decide until nothing waits."""
-    tocsin().waker.awake(WORK)
+    """Understand and decide until nothing waits, or another process is at it and this one not needed. While it lasts no
+    wake-up is asked for but one a second, by which more processes join in where one is too slow."""
     until = time.monotonic() + LONGEST_WORK_S
-    moved = True
-    while moved and time.monotonic() < until:
-        moved = bool(pipeline.understand(tocsin()))
-        for environment in sweeps.environments_due(tocsin().database):
-            moved |= bool(pipeline.decide(tocsin(), environment))
-        moved |= pipeline.carry_out_job(tocsin())
-        _wake_followers()
-    if moved:
+    done, needed = _round()
+    while done and needed and time.monotonic() < until:
+        done, needed = _round()
+    tocsin().waker.awake(WORK)
+    if needed and sweeps.due(tocsin().database).work:  # what came between the last look and now asked for no wake-up
         tocsin().waker.wake(WORK, QUEUE)
+    _wake_followers()
+
+
+def _round() -> tuple[int, bool]:
+    """How much was done, and whether this process is of use. A small round is stretched: one of five messages costs
+    little more than one of a single message."""
+    began = time.monotonic()
+    understood = pipeline.understand(tocsin())
+    waiting = sweeps.environments_due(tocsin().database)
+    decided = sum(pipeline.decide(tocsin(), name) for name in waiting)
+    if decided:
+        _wake_followers()
+    done = understood + decided + pipeline.carry_out_job(tocsin())
+    needed = decided > 0 or not waiting or understood == inbox.CLAIM_SIZES[0]
+    if 0 < done < FEW and needed:
+        time.sleep(max(0.0, ROUND_S - (time.monotonic() - began)))
+    return done, needed
 
 
 @app.task(name=ATTRIBUTE)
 def attribute() -> None:
-    """Score the incidents that are due and have them decided again."""
+    """Score the incidents that are due, and have those decided again whose answer is new."""
     tocsin().waker.awake(ATTRIBUTE)
-    for environment in pipeline.attribute(tocsin()):
-        pipeline.decide(tocsin(), environment)
-    _wake_followers()
+    if pipeline.attribute(tocsin()):
+        tocsin().waker.wake(WORK, QUEUE)
 
 
 @app.task(name=DELIVER)
 def deliver() -> None:
     """Send what is due."""
     tocsin().waker.awake(DELIVER)
-    delivery.deliver(tocsin(), _couriers())
+    if delivery.deliver(tocsin(), _couriers()):
+        _wake_followers()
 
 
 @app.task(name=LOOK)
@@ -164,6 +181,12 @@ SWEEPS = {
 }
 
 
+@task_prerun.connect
+def took_up(task: Any, **_: object) -> None:  # noqa: ANN401 Celery's
+    """A worker has taken a wake-up; what the beat does itself is not heard here."""
+    tocsin().waker.took_up(SWEEPS[task.name].queue)
+
+
 class Sweeper(Scheduler):
     """Celery's scheduler, but: one beat of any number works at a time (advisory lock), it asks the database whether
     there is anything to do, and it does the work itself when the broker cannot be told or no worker listens."""
@@ -184,8 +207,9 @@ class Sweeper(Scheduler):
         sweep = SWEEPS[task]
         if not self._leads() or not sweep.is_due(sweeps.due(tocsin().database)):
             return
-        heard = tocsin().waker.waiting(sweep.queue) < UNHEARD
-        if heard and tocsin().waker.wake(task, sweep.queue):
+        waker = tocsin().waker
+        heard = waker.waiting(sweep.queue) < UNHEARD or waker.heard(sweep.queue)
+        if heard and waker.wake(task, sweep.queue):
             return
         log.warning("sweep=%s %s: done here", task, "broker is away" if heard else "no worker takes wake-ups")
         sweep.here()

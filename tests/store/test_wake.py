@@ -33,7 +33,10 @@ def test_many_wake_ups_are_one_message_until_a_worker_takes_it(url: str) -> None
     waker = Waker(url)
     assert all(waker.wake("tocsin.work", "work") for _ in range(5))
     assert waker.waiting("work") == 1
+    assert not waker.heard("work")
+    waker.took_up("work")
     waker.awake("tocsin.work")
+    assert waker.heard("work")
     waker.wake("tocsin.work", "work")
     with redis.from_url(url) as client:
         first, second = (orjson.loads(one) for one in client.lrange("work", 0, -1))

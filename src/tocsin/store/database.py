@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
 import orjson
 from psycopg.types.json import set_json_loads
-from sqlalchemy import Connection, Row, TextClause, create_engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Engine, Row, TextClause, create_engine, event, text
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 
 from tocsin.domain.errors import Unavailable
 
@@ -54,16 +55,20 @@ class Database:
             url,
             pool_size=pool_size,
             max_overflow=10,
-            pool_pre_ping=True,
             connect_args={"connect_timeout": 5, "options": "-c timezone=UTC -c jit=off"},
         )
+        _ask_the_idle(self.engine)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """One transaction; raises Unavailable when the server does not answer."""
+        with self._answering(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
         try:
-            with self.engine.begin() as connection:
-                yield connection
+            yield
         except DBAPIError as error:
             if error.connection_invalidated or _is_away(error):
                 raise Unavailable(f"PostgreSQL does not answer: {error.orig}") from error
@@ -71,10 +76,9 @@ class Database:
 
     def now(self) -> datetime:
         """The database's clock, by which all timers run."""
-        with self.transaction() as connection:
-            at = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
-            assert isinstance(at, datetime)
-            return at
+        with self._answering(), self.engine.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            return now(connection)
 
     def installation_id(self) -> UUID:
         """Identity of this installation; part of every vendor key."""
@@ -85,6 +89,36 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+ASK_AFTER_S = 1.0
+"""A connection that was used a moment ago is taken to live: asking each time would cost one round trip in four."""
+
+
+def _ask_the_idle(engine: Engine) -> None:
+    """Ask a connection that has been idle whether it still lives, before work is given to it; SQLAlchemy's own
+    pool_pre_ping asks always."""
+
+    @event.listens_for(engine, "checkin")
+    def put_back(_dbapi: Any, record: Any) -> None:  # noqa: ANN401 SQLAlchemy's
+        record.info["used_s"] = monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def take(dbapi: Any, record: Any, _proxy: Any) -> None:  # noqa: ANN401 SQLAlchemy's
+        used_s = record.info.get("used_s")
+        if used_s is None or monotonic() - used_s < ASK_AFTER_S:
+            return
+        try:
+            engine.dialect.do_ping(dbapi)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error  # a fresh connection is made; the others are as old
+
+
+def now(connection: Connection) -> datetime:
+    """The database's clock, inside a transaction that is under way."""
+    at = connection.execute(_statement("SELECT clock_timestamp()")).scalar_one()
+    assert isinstance(at, datetime)
+    return at
 
 
 def _is_away(error: DBAPIError) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from uuid import UUID
 
 from pydantic import TypeAdapter
@@ -145,11 +146,14 @@ class Decisions:
 
     def put_off(self, ids: Collection[UUID], every: timedelta, *, more: bool) -> set[UUID]:
         """Of these incidents, the active ones that were judged within `every`, while `more` or other messages wait:
-        they stay due and are judged with a later batch."""
+        they stay due and are judged with a later batch. Not when a first record is held back for the likely cause and
+        that is known now."""
         found = rows(
             self._connection,
             "UPDATE incidents SET decide_again_at = clock_timestamp() WHERE id = ANY(:ids)"
             " AND gate->>'state' = 'active' AND changed_at > clock_timestamp() - CAST(:every AS interval)"
+            " AND NOT (attribution IS NOT NULL AND EXISTS (SELECT FROM records WHERE incident_id = incidents.id"
+            "  AND attempts = 0 AND next_attempt_at > clock_timestamp()))"
             " AND (:more OR EXISTS (SELECT FROM inbox WHERE environment IN (:environment, '*'))) RETURNING id",
             ids=list(ids),
             every=every,
@@ -178,7 +182,7 @@ class Decisions:
             " ORDER BY id",
             ids=list(ids),
         )
-        return [MEMORY.validate_json(row.memory) for row in found]
+        return [_memory(row.memory) for row in found]
 
     def courses(self, ids: Sequence[UUID]) -> dict[UUID, Course]:
         """State and times of these incidents."""
@@ -349,6 +353,12 @@ def deciding(database: Database, environment: str) -> Iterator[Decisions | None]
             {"lock": DECIDE_LOCK, "environment": environment},
         ).scalar_one()
         yield Decisions(connection, environment) if held else None
+
+
+@lru_cache(maxsize=1024)
+def _memory(text: str) -> Memory:
+    """Of the 200 incidents that each batch recalls, few have grown since the last."""
+    return MEMORY.validate_json(text)
 
 
 def environments_due(database: Database) -> list[str]:

@@ -8,34 +8,38 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row
 
-from tocsin.decide.merging import causes_of
+from tocsin.decide.merging import STAY, causes_of
 from tocsin.domain.family import Kin
 from tocsin.domain.incident import NOT_AMONG_THEM, Incident
 from tocsin.store.database import rows, run
 
 
 def near(connection: Connection, environment: str, incidents: Iterable[Incident]) -> list[Kin]:
-    """Open incidents of the environment that are parent or child of one of these, or name one of their likely or
-    confirmed causes."""
+    """Open incidents of the environment that are parent or child of one of these, or share a cause with one that both
+    are sure enough of to stay joined."""
     these = list(incidents)
     if not these:
         return []
+    known = [causes_of(incident) for incident in these]
     found = rows(
         connection,
         "SELECT i.id, i.number, i.title, i.opened_at, i.parent_id, i.confirmed_change,"
-        " i.attribution->'suspects'->0 AS first,"
+        " i.attribution->'suspects'->0->'change'->>'id' AS change, i.attribution->'suspects'->0->'members' AS members,"
+        " CAST(i.attribution->'suspects'->0->>'probability' AS float8) AS probability,"
         " (SELECT jsonb_object_agg(r.destination, jsonb_build_array(r.external_id, r.number) ORDER BY r.generation)"
         "  FROM records r WHERE r.incident_id = i.id AND r.wanted->>'status' = 'open' AND r.state <> 'closed')"
         "  AS records"
         " FROM incidents i WHERE i.environment = :environment AND i.state = 'open' AND (i.id = ANY(:parents)"
         "  OR i.parent_id = ANY(:ids) OR i.confirmed_change = ANY(:causes)"
-        "  OR i.attribution->'suspects'->0->'change'->>'id' = ANY(:causes)"
-        "  OR jsonb_exists_any(i.attribution->'suspects'->0->'members', CAST(:causes AS text[])))"
+        "  OR CAST(i.attribution->'suspects'->0->>'probability' AS float8) > :stay"
+        "   AND (i.attribution->'suspects'->0->'change'->>'id' = ANY(:causes)"
+        "    OR jsonb_exists_any(i.attribution->'suspects'->0->'members', CAST(:causes AS text[]))))"
         " ORDER BY i.opened_at, i.id LIMIT 500",
         environment=environment,
         ids=[incident.id for incident in these],
         parents=[incident.parent_id for incident in these if incident.parent_id is not None],
-        causes=sorted({cause for incident in these for cause in causes_of(incident)[0]}),
+        causes=sorted({cause for causes, probability in known if probability > STAY for cause in causes}),
+        stay=STAY,
     )
     return [_kin(row) for row in found]
 
@@ -61,9 +65,8 @@ def ask_children(connection: Connection, parent_id: UUID) -> None:
 
 
 def _kin(row: Row[Any]) -> Kin:
-    first: dict[str, Any] = row.first or {}
-    causes: Sequence[str] = [first["change"]["id"], *first.get("members", ())] if first else []
-    probability = float(first.get("probability", 0.0))
+    causes: Sequence[str] = [row.change, *(row.members or ())] if row.change else []
+    probability = row.probability or 0.0
     if row.confirmed_change:
         causes, probability = [row.confirmed_change], 1.0
     if row.confirmed_change == NOT_AMONG_THEM:

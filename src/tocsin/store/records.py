@@ -154,6 +154,23 @@ def lease(database: Database, limit: int, tokens: Sequence[UUID]) -> list[Record
     return [_record(row, tuple(notes.get(row.id, ())), tuple(files.get(row.id, ()))) for row in leased]
 
 
+def nothing_moves(database: Database, within: timedelta) -> bool:
+    """Has something been due for this long, and nothing been taken up in that time?"""
+    with database.transaction() as connection:
+        return bool(
+            rows(
+                connection,
+                "SELECT EXISTS (SELECT FROM records"
+                "  WHERE next_attempt_at <= clock_timestamp() - CAST(:within AS interval)"
+                "  AND (lease_until IS NULL OR lease_until < clock_timestamp()))"
+                " AND NOT EXISTS (SELECT FROM records WHERE lease_until > clock_timestamp() - CAST(:within AS interval)"
+                "  + make_interval(secs => :lease)) AS stuck",
+                within=within,
+                lease=LEASE_S,
+            )[0].stuck
+        )
+
+
 def _lease_of(connection: Connection, standing: Standing, tokens: Sequence[UUID]) -> Sequence[Row[Any]]:
     return rows(
         connection,

@@ -25,6 +25,9 @@ machine must not look like a lost broker: a push given up between its two comman
 FORGET_MS = 1000
 """A wake-up that no worker has taken up is repeated after this."""
 
+HEARD_MS = 8000
+"""A worker is taken to listen for so long after it took up a wake-up: it is given back after 5 s of work."""
+
 Word = bytes | str | int
 
 
@@ -55,11 +58,26 @@ class Waker:
         return waiting if isinstance(waiting, int) else 0
 
     def awake(self, task: str) -> None:
-        """A worker has taken the wake-up: the next event pushes a new one."""
+        """The wake-up was taken up: the next event pushes a new one."""
         try:
             self._line.ask(b"DEL", wake_key(task))
         except OSError:
             self.failures += 1
+
+    def took_up(self, queue: str) -> None:
+        """A worker listens to this queue."""
+        try:
+            self._line.ask(b"SET", _heard_key(queue), b"1", b"PX", HEARD_MS)
+        except OSError:
+            self.failures += 1
+
+    def heard(self, queue: str) -> bool:
+        """Has a worker of this queue taken up a wake-up in the last HEARD_MS? False when Redis does not answer."""
+        try:
+            return bool(self._line.ask(b"EXISTS", _heard_key(queue)))
+        except OSError:
+            self.failures += 1
+            return False
 
 
 class Line:
@@ -163,6 +181,10 @@ class Line:
 
 def wake_key(task: str) -> str:
     return f"tocsin:wake:{task}"
+
+
+def _heard_key(queue: str) -> str:
+    return f"tocsin:heard:{queue}"
 
 
 def celery_message(task: str, queue: str) -> bytes:
