@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from benchmarks.chaos.desks import Desk
 from benchmarks.chaos.desks.desk import Standing
 from benchmarks.chaos.life import Life
+from benchmarks.chaos.rings import unexcused
 from tocsin.connectors._connector import marker
 from tocsin.domain.record import Note, Record
 from tocsin.store import records
@@ -180,15 +182,28 @@ class _Told:
         there = [one for one in standing if one.values["place"] == home]
         places = Counter(one.values["place"] for one in standing)
         most = 1 + landed + sum(1 for one in self.life.script.happenings if one.kind == "move") // 2
-        if (record.generation, "resolve") in self.edited and self.life.blind:
-            most += 1  # it got worse while nobody could see that a person had closed the page: that must ring
-        wrong = [f"{count} at {place}" for place, count in places.items() if count > most]
+        wrong = [
+            f"{count} at {place}" for place, count in places.items() if count - self._excused(record, place) > most
+        ]
         wrong += [
             f"#{one.number} is open at {one.values['place']}" for one in standing if one not in there and _open(one)
         ]
         wrong += [f"{len(there)} open at {home}"] if sum(map(_open, there)) > 1 else []
         kept = next(filter(_open, there), (there or standing)[-1])
         return kept, f"{len(standing)} pages: {', '.join(wrong)}" if wrong else ""
+
+    def _excused(self, record: Record, place: str) -> int:
+        """How many pages there rang again while nobody could know that a person had closed the one before."""
+        pages = [one for one in self.standings[record.wanted.key] if one.values["place"] == place]
+        routing_key = pages[0].values["routing_key"]
+        rings = [one for one in self.life.rings if (one.key, one.place) == (record.wanted.key, routing_key)]
+        closes = [
+            self.life.incident.opened_at + timedelta(seconds=edit.at_s)
+            for edit in self.life.edits
+            if (edit.generation, edit.kind) == (record.generation, "resolve")
+        ]
+        known = list(unexcused(pages, rings, closes, lag=timedelta(seconds=self.life.script.index_lag_s)))
+        return len(pages) - 1 - len(known)
 
     def _notes(self, ours: Ours, kept: Standing) -> Iterator[str]:
         marks = Counter(

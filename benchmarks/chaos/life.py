@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid5
 
+from benchmarks.chaos.rings import Ring
 from benchmarks.chaos.script import Accident, Fault, Outage, Script
 from tocsin.domain.alert import Alert, AlertState, Severity, Status, Symptom
 from tocsin.domain.catalog import Ownership
@@ -50,8 +51,8 @@ class Life:
     befell: Counter[str] = field(default_factory=Counter)
     """What happened to our requests and workers: fault, kill, freeze."""
     edits: list[Edit] = field(default_factory=list)
-    blind: int = 0
-    """Searches that failed: what they would have shown was not known."""
+    rings: list[Ring] = field(default_factory=list)
+    """Triggers at PagerDuty."""
     attempts: int = 0
     late: list[tuple[str, float, float]] = field(default_factory=list)
     """Creates that landed late: (key, sent, landed), on the schedule's own clock."""

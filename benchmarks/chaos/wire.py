@@ -9,10 +9,11 @@ standstill, as it does after a SIGSTOP. All of it hangs on the calling thread: p
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from datetime import datetime
+from typing import Any, Protocol, cast
 from urllib.parse import urlsplit, urlunsplit
 
 import orjson
@@ -22,6 +23,7 @@ from sqlalchemy import Connection, text
 from benchmarks.chaos.clock import Clock
 from benchmarks.chaos.desks.desk import FAULT_HEADER, Desk
 from benchmarks.chaos.life import LOOK_UP, Life
+from benchmarks.chaos.rings import Ring
 from benchmarks.chaos.script import LATE, SEARCH, Fault, Outage
 from tocsin.connectors import _http
 from tocsin.domain.record import Outcome, Record
@@ -63,6 +65,12 @@ class Trip:
 
     life: Life
     wire: Wire
+    looked: bool = False
+    """It asked for the incidents under its key."""
+    seen_at: datetime | None = None
+    """When the last such look was answered; None: it failed."""
+    rings: list[Ring] = field(default_factory=list)
+    """Its triggers."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,11 +105,15 @@ class Wire:
 
     def send(self, life: Life, request: requests.PreparedRequest, original: Send) -> requests.Response:
         """One HTTP request, perhaps with a fault."""
-        role = self.desk.role(str(request.method), urlsplit(str(request.url)).path, _body(request))
+        trip, body = cast("Trip", HERE.trip), _body(request)
+        role = self.desk.role(str(request.method), urlsplit(str(request.url)).path, body)
         fault = life.struck(role, self.clock.at_s())
-        life.blind += role == SEARCH and fault is not None
         kind = fault.kind if fault else ""
         life.befell.update({"fault": 1} if fault else {})
+        if role == SEARCH:
+            trip.looked, trip.seen_at = True, None if fault else self.clock.now()
+        elif body.get("event_action") == "trigger":
+            self._rings(trip, _key(life, request), body)
         try:
             answer = self._pass_on(life, request, original, fault)
         except requests.RequestException as error:
@@ -109,6 +121,18 @@ class Wire:
             raise
         life.tell(self.clock.at_s(), f"{_shown(request)} {kind}: {answer.status_code}")
         return answer
+
+    def _rings(self, trip: Trip, key: str, event: Mapping[str, Any]) -> None:
+        ring = Ring(
+            key=key,
+            place=str(event["routing_key"]),
+            severity=str(event["payload"]["severity"]),
+            sent_at=self.clock.now(),
+            looked=trip.looked,
+            seen_at=trip.seen_at,
+        )
+        trip.rings.append(ring)
+        trip.life.rings.append(ring)
 
     def _pass_on(
         self, life: Life, request: requests.PreparedRequest, original: Send, fault: Fault | Outage | None
@@ -178,6 +202,9 @@ def tapped() -> Iterator[None]:
         accepted = settle(connection, record, outcome, **more)
         if trip is not None and accepted and not held:
             trip.life.stolen += 1
+        if trip is not None and held and outcome.settled:
+            for ring in trip.rings:
+                ring.learnt = True
         return accepted
 
     records.settle = tapped_settle

@@ -227,7 +227,7 @@ class Reading:
             destination
             for destination in self._active.mappings.destinations.values()
             if destination.mode is Mode.LIVE
-            and YES_OR_NO.validate_python(destination.options.get("mirror_changes", False))
+            and YES_OR_NO.validate_python(destination.text("mirror_changes") or False)
             and find_connector(destination.kind).mirror is not None
         ]
 

@@ -216,7 +216,7 @@ def test_secrets_are_in_no_repr_and_no_file_that_is_kept(tmp_path: Path) -> None
     token = desk.options["api_token"]
     assert isinstance(token, SecretStr)
     assert token.get_secret_value() == "s3cret-token"
-    assert desk.options["url"] == "https://desk.example.com"
+    assert desk.text("url") == "https://desk.example.com"
     assert desk.mode is Mode.OFF
     assert mappings.hooks["gh"].secrets == ("s3cret-hook",)
     assert "s3cret" not in repr(mappings) + repr(mappings.files) + repr(mappings.hooks["gh"])

@@ -7,6 +7,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import requests
@@ -23,6 +24,7 @@ SECRET = "chaosKeyThatNobodyMaySee01234567"
 FAULT_HEADER = "X-Chaos-Fault"
 """Carries the simulator's fault for just this request."""
 
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 Status = Literal["open", "resolved", "closed"]
 
 
@@ -36,6 +38,8 @@ class Standing:
     values: Mapping[str, str] = field(default_factory=dict)
     """Fields that we write and people edit."""
     notes: tuple[str, ...] = ()
+    made_at: datetime = LONG_AGO
+    """On the trial's clock, where the judge asks for it."""
 
 
 class Desk(ABC):

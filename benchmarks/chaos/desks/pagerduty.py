@@ -84,8 +84,14 @@ class PagerDutyDesk(Desk):
                 external_id=row["id"],
                 number=str(row["number"]),
                 status="resolved" if row["status"] == "resolved" else "open",
-                values={"status": row["status"], "severity": row["severity"], "place": row["service"]["name"]},
+                values={
+                    "status": row["status"],
+                    "severity": row["severity"],
+                    "place": row["service"]["name"],
+                    "routing_key": {"Alpha": ALPHA, "Beta": BETA}[row["service"]["name"]],
+                },
                 notes=tuple(str(note["content"]) for note in row["notes"]),
+                made_at=row["created_at"],
             )
             found.setdefault(row["key"], []).append(standing)
         return found

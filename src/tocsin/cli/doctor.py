@@ -164,7 +164,7 @@ def _asked(patient: Patient, place: str, *, yes: bool) -> Patient:
         return patient
     if not place:
         raise BadSetting(f"{patient.name}: no group, project or routing key to probe is known; give --probe-at")
-    address = patient.destination.options.get("url", "")
+    address = patient.destination.text("url")
     what = f"{patient.name}{f' ({address})' if address else ''}: {words[0].format(place=place)}."
     if yes or click.confirm(f"{what} Go on?", err=True):
         return allowed_to_write(patient, place)

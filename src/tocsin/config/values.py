@@ -188,26 +188,9 @@ def destinations(found: Gathered, secrets: Secrets) -> dict[str, Destination]:
 
 
 def _options(placed: Placed[ConnectorIn], secrets: Secrets) -> dict[str, object]:
-    """The connector's own options. A reference in a field that is no secret (an address that differs from place to
-    place) becomes plain text; which fields are secrets, the connector's Config says."""
-    options = {
-        key: _unlocked(value, placed, secrets, (key,)) for key, value in (placed.value.model_extra or {}).items()
-    }
-    if any(isinstance(value, SecretStr) for value in options.values()):
-        for key in _plain_fields(placed.value.kind):
-            value = options.get(key)
-            if isinstance(value, SecretStr):
-                options[key] = value.get_secret_value()
-    return options
-
-
-def _plain_fields(kind: str) -> list[str]:
-    from tocsin import connectors  # noqa: PLC0415 takes time to import, and only references need it
-
-    if kind not in connectors.names():
-        return []
-    fields = connectors.find(kind).Config.model_fields
-    return [name for name, field in fields.items() if "SecretStr" not in str(field.annotation)]
+    """The connector's own options; what they refer to is wrapped, whether or not it is a secret: that is the
+    connector's Config to say, and reading mappings must not need every vendor's client."""
+    return {key: _unlocked(value, placed, secrets, (key,)) for key, value in (placed.value.model_extra or {}).items()}
 
 
 def _unlocked(value: object, placed: Placed[ConnectorIn], secrets: Secrets, at: Place) -> object:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -21,9 +21,21 @@ HumanPolicy = Literal["note_only", "resolve_unless_state_changed"]
 
 
 class Options(BaseModel):
-    """What every connector's config obeys: unknown fields are refused, values do not change."""
+    """What every connector's config obeys: unknown fields are refused, values do not change. What the mappings refer to
+    (`{env: NAME}`) comes wrapped as a secret; in a field that is none it is plain text."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _open_what_is_no_secret(cls, given: Any) -> Any:  # noqa: ANN401 anything may be written
+        if not isinstance(given, Mapping):
+            return given
+        plain = {name for name, field in cls.model_fields.items() if "SecretStr" not in str(field.annotation)}
+        return {
+            name: value.get_secret_value() if isinstance(value, SecretStr) and name in plain else value
+            for name, value in given.items()
+        }
 
 
 class Connection(Options):

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
+from pydantic import SecretStr
+
 from tocsin.domain.alert import Cohort, Severity, Symptom
 from tocsin.domain.catalog import Criticality, Risk
 from tocsin.domain.subject import Subject
@@ -204,3 +206,8 @@ class Destination:
     poll_every: timedelta = timedelta(minutes=2)
     """How often it is asked what people did there; zero: never."""
     origin: str = ""
+
+    def text(self, option: str) -> str:
+        """An option in plain text, also where the mappings refer to it; empty when it is not given."""
+        given = self.options.get(option)
+        return given.get_secret_value() if isinstance(given, SecretStr) else str(given or "")

@@ -132,13 +132,13 @@ def _desks(mappings: Mappings, stack: ExitStack) -> dict[str, Running]:
     missing = sorted({"servicenow", "pagerduty", "jira"} - set(by_kind))
     if missing:
         raise BadSetting(f"the mappings have no connector of kind {', '.join(missing)}: the demo shows all three")
-    servicenow, jira = by_kind["servicenow"].options, by_kind["jira"].options
+    servicenow, jira = by_kind["servicenow"], by_kind["jira"]
     return {
         "servicenow": stack.enter_context(
             simulators.start(
                 "servicenow",
-                user=_text(servicenow.get("username")),
-                password=_text(servicenow.get("password")),
+                user=servicenow.text("username"),
+                password=servicenow.text("password"),
                 seed=_servicenow_seed(mappings),
             )
         ),
@@ -148,8 +148,8 @@ def _desks(mappings: Mappings, stack: ExitStack) -> dict[str, Running]:
         "jira": stack.enter_context(
             simulators.start(
                 "jira",
-                user=_text(jira.get("email")),
-                password=_text(jira.get("api_token")),
+                user=jira.text("email"),
+                password=jira.text("api_token"),
                 seed={"projects": _addresses(mappings, "jira", "project")},
             )
         ),

@@ -103,7 +103,7 @@ def allowed_to_write(patient: Patient, place: str) -> Patient:
 def place_of(patient: Patient) -> str:
     """Where a probe goes unless somebody says otherwise: the connector's own default, else the first team's."""
     _, field, setting = PROBES.get(patient.destination.kind, ("", "", ""))
-    own = patient.destination.options.get(setting, "") if setting else ""
+    own = patient.destination.text(setting) if setting else ""
     given = [address[field] for _, address in sorted(patient.inspection.addresses.items()) if address.get(field)]
     return str(own or (given[0] if given else ""))
 
