@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -268,3 +270,14 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, content:
 def test_a_directory_that_is_not_there_names_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(BadMapping, match="is not a directory; run `tocsin init"):
         load(tmp_path / "gone", env={})
+
+
+def test_reading_mappings_loads_no_vendor_s_client(tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets/gh").write_text("s3cret-hook\n", encoding="utf-8")
+    (tmp_path / "x.yaml").write_text(CONNECTOR, encoding="utf-8")
+    code = (
+        "import sys; from pathlib import Path; from tocsin.config.mappings import load;"
+        f"load(Path({str(tmp_path)!r}), env={ENV!r}); sys.exit('requests' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
