@@ -140,3 +140,16 @@ def test_a_batch_whose_reader_died_comes_back_smaller_and_poison_ends_alone(stor
         with store.transaction() as connection:
             run(connection, "UPDATE inbox SET claimed_until = now() - interval '1 s' WHERE claims > 0")
     assert sizes == [30, 14, 1]
+
+
+def test_a_damaged_line_is_set_aside_and_the_rest_is_kept(
+    store: Database, writer: Writer, spool: Spool, tmp_path: Path
+) -> None:
+    seal = Seal([KEY])
+    whole = arrival(seal=seal)
+    (tmp_path / "1-dead.spool").write_bytes(b'{"id": "dama\x00ged"}\n')
+    spool.append(whole)
+    assert spool.drain(writer) == 1
+    assert not spool.pending
+    assert [c.message.id for c in inbox.claim(store, seal)] == [whole.id]
+    assert (tmp_path / "1-dead.damaged").read_bytes() == b'{"id": "dama\x00ged"}\n'

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import errno
 import fcntl
+import logging
 import os
 import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import orjson
@@ -19,6 +22,8 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import make_url
 
 from tocsin.domain.errors import Unavailable
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -40,11 +45,18 @@ class Arrival:
     body: bytes
 
 
+PAGE = 8192
+"""Bytes of a page of PostgreSQL: a row of this size, of noise that does not compress, needs room on the disk."""
+
 _INSERT = """
 WITH kept AS (
     INSERT INTO messages (id, received_at, hook, source, environment, headers, query, body)
     VALUES (%s, %s, %s, %s, %s, %s, %s, %b) ON CONFLICT DO NOTHING RETURNING id, received_at, environment)
 INSERT INTO inbox (id, received_at, environment) SELECT id, received_at, environment FROM kept ON CONFLICT DO NOTHING
+"""
+_TRY = """
+INSERT INTO messages (id, received_at, hook, source, environment, headers, query, body)
+VALUES (gen_random_uuid(), now(), '', '', '', '{}', '{}', %b)
 """
 
 
@@ -94,9 +106,11 @@ class Writer:
             raise Unavailable(f"the database does not answer: {type(error).__name__}") from error
 
     def probe(self) -> bool:
-        """Can a row be written now? Clears or sets `away`."""
+        """Can a row be written now? Clears or sets `away`. A full disk answers every question, so a row is really
+        written, and taken back."""
         try:
-            self._connection().execute("SELECT 1")
+            with self._connection().transaction(force_rollback=True):
+                self._connection().execute(_TRY, (os.urandom(PAGE),))
         except psycopg.Error:
             self.away = True
             self._drop()
@@ -129,7 +143,7 @@ class Spool:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._lock = threading.Lock()
-        self._file: IO[bytes] | None = None
+        self._file: FileIO | None = None
 
     def append(self, arrival: Arrival) -> None:
         """Durable on return; raises OSError when the disk refuses."""
@@ -148,16 +162,24 @@ class Spool:
         )
         with self._lock:
             file = self._open()
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+            before = file.tell()
+            try:
+                written = file.write(line)
+                if written < len(line):
+                    raise OSError(errno.ENOSPC, "the disk took a part of the line only")
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(before)  # the sender is told to come again; a part of its message helps nobody
+                file.seek(before)
+                raise
 
     def writable(self) -> bool:
-        """Would an append work? Asked by /readyz."""
+        """Would an append of a page work? Asked by /readyz."""
         try:
             with self._lock:
                 self._open()
-            return os.statvfs(self._directory).f_bavail > 0
+            disk = os.statvfs(self._directory)
+            return disk.f_bavail * disk.f_frsize >= PAGE
         except OSError:
             return False
 
@@ -188,10 +210,10 @@ class Spool:
         own = self._file is not None and self._file.tell() > 0
         return own or any(path.stat().st_size for path in self._others())
 
-    def _open(self) -> IO[bytes]:
+    def _open(self) -> FileIO:
         if self._file is None:
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            file = (self._directory / f"{os.getpid()}-{os.urandom(4).hex()}.spool").open("ab")
+            file = (self._directory / f"{os.getpid()}-{os.urandom(4).hex()}.spool").open("ab", buffering=0)
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._file = file
             _sync_directory(self._directory)
@@ -217,9 +239,24 @@ def _drain_file(path: Path, writer: Writer) -> int:
         for line in file:
             if not line.endswith(b"\n"):
                 break  # torn by a crash before its fsync: it was never answered 202
-            writer.write(_arrival(orjson.loads(line)))
+            try:
+                arrival = _arrival(orjson.loads(line))
+            except (ValueError, KeyError, TypeError):
+                _set_aside(path, line)
+                continue
+            writer.write(arrival)
             moved += 1
     return moved
+
+
+def _set_aside(path: Path, line: bytes) -> None:
+    """Keep a line that a failing disk has damaged beside the spool, and go on with the others."""
+    damaged = path.with_suffix(".damaged")
+    log.error("spool=%s holds a line that cannot be read; it is kept in %s", path, damaged)
+    with damaged.open("ab") as file:
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _arrival(fields: dict[str, Any]) -> Arrival:
