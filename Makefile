@@ -5,6 +5,18 @@ UV_VERSION := 0.13.8
 MLFLOW_VERSION := 3.17.2
 JUDGES_NPM := @stoplight/prism-cli@5.14.2 @atlaskit/adf-schema@57.7.22 jira.js@6.2.0
 JUDGES_PYPI := pysnc==1.2.1 pagerduty==7.2.0 jira==3.10.5 atlassian-python-api==5.0.5 schemathesis==4.32.5
+# Real senders, each in a .venv-NAME of its own; what they bring along is as it stood on that day.
+SENDERS_AS_OF := 2026-11-15
+SENDER_evidently := evidently==0.7.23 pandas==2.3.3
+SENDER_gx := great-expectations==1.24.1
+SENDER_gx0 := great-expectations==0.18.22
+SENDER_dbt := dbt-core==1.11.16 dbt-duckdb==1.10.1 openlineage-dbt==1.54.0
+SENDER_airflow := apache-airflow==3.3.2 apache-airflow-providers-openlineage==2.20.3 apache-airflow-providers-standard==1.21.0
+define sender
+@echo "$(SENDER_$(1))" | cmp -s - .venv-$(1)/wanted || { $(BIN)/uv venv --quiet --clear --python $(PYTHON) .venv-$(1) && $(BIN)/uv pip install \
+  --quiet --exclude-newer $(SENDERS_AS_OF) --python .venv-$(1)/bin/python $(SENDER_$(1)) && \
+  echo "$(SENDER_$(1))" > .venv-$(1)/wanted; } || echo "$(1) could not be installed; its test is skipped"
+endef
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -36,7 +48,7 @@ test: install ## the whole test suite
 test-e2e: install ## only the tests that start real processes (TOCSIN_LONG=1: outages of minutes, 20 runs)
 	$(BIN)/pytest -q -s tests/e2e
 
-judges: ## fetch the outsiders that judge us: real senders, vendors' clients, schema validators; never fails
+judges: install ## fetch the outsiders that judge us: real senders, vendors' clients, schema validators; never fails
 	@test -x .venv-judges/bin/mlflow || { $(PYTHON) -m venv .venv-judges && .venv-judges/bin/pip install --quiet \
 	  --disable-pip-version-check mlflow==$(MLFLOW_VERSION); } || echo "MLflow could not be installed; its test is skipped"
 	@test -x .venv-clients/bin/schemathesis || { $(PYTHON) -m venv .venv-clients && .venv-clients/bin/pip install --quiet \
@@ -46,6 +58,11 @@ judges: ## fetch the outsiders that judge us: real senders, vendors' clients, sc
 	@{ command -v prometheus && command -v prometheus-alertmanager; } >/dev/null || { test "$$(id -u)" = 0 && \
 	  command -v apt-get >/dev/null && apt-get update -qq && apt-get install -qq -y --no-install-recommends prometheus prometheus-alertmanager \
 	  >/dev/null; } || echo "Install prometheus and prometheus-alertmanager for their test (apt-get install, as root)"
+	$(call sender,evidently)
+	$(call sender,gx)
+	$(call sender,gx0)
+	$(call sender,dbt)
+	$(call sender,airflow)
 
 test-judges: install ## our simulators and connectors before the outsiders that `make judges` fetched
 	$(BIN)/pytest -q tests/judges

@@ -9,16 +9,19 @@ import click
 from rich.console import Console
 
 from benchmarks import measures
+from benchmarks.catalogue import catalogue
 from benchmarks.installation import TooSlowError
 from benchmarks.report import Figure, as_json, show, write_page
 
 EVERYTHING: tuple[tuple[str, Callable[[], Iterable[Figure]]], ...] = (
+    ("catalogue", catalogue),
     ("receiver", measures.receiver),
     ("end to end, beside Alerta", measures.beside_alerta),
     ("storm and memory", measures.storm_and_memory),
     ("steady", measures.steady),
 )
 ALONE: dict[str, Callable[[], Iterable[Figure]]] = {
+    "catalogue": catalogue,
     "receiver": measures.receiver,
     "end_to_end": measures.end_to_end,
     "alerta": measures.beside_alerta,

@@ -9,8 +9,9 @@ import argparse
 import hashlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +19,19 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.attribution.cost import cost
 from benchmarks.attribution.measure import Tally, difference
 from benchmarks.attribution.product import Told, catalog_of, moment
 from benchmarks.attribution.rivals import Ceiling, Rules
 from benchmarks.attribution.world import DAY, LAWS, Case, World
 from tocsin.decide.attribute import SCORER, attribute
 from tocsin.decide.experience import COLD, Experience, Learner, Lesson
+from tocsin.decide.series import Series
 from tocsin.domain.catalog import Catalog
 
 RULES = ("nearest in time", "PagerDuty-like", "ServiceNow-like", "Gandalf-like")
-SCORERS = (*RULES, "cold", "learned", "ceiling")
+SERIES = " + series"
+SCORERS = (*RULES, "cold", "cold" + SERIES, "learned", "learned" + SERIES, "ceiling")
 FIGURES = ("top1", "top3", "mrr", "lineage", "brier", "ece", "precision", "coverage", "false", "auroc")
 NEVER = 999
 HISTORY_DAYS = 30
@@ -50,6 +54,9 @@ def main() -> int:
             screen.print(line)
         took = np.array(found[1]) * 1e3
         screen.print(f"one scoring: {np.median(took):.1f} ms, p99 {np.quantile(took, 0.99):.1f} ms\n")
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+        for line in alone.submit(cost).result().lines():
+            screen.print(line)
     return 0
 
 
@@ -59,7 +66,7 @@ def one_world(law: str, seed: int) -> tuple[Tallies, list[float]]:
     rules, ceiling, told, catalog = Rules(world), Ceiling(world), Told(world), catalog_of(world)
     tallies: Tallies = {name: Tally() for name in SCORERS}
     took: list[float] = []
-    learner = Learner()
+    learners = {"": Learner(), SERIES: Learner()}
     for case in world.cases:
         judged = case.decide_at >= HISTORY_DAYS * DAY
         if judged:
@@ -67,24 +74,30 @@ def one_world(law: str, seed: int) -> tuple[Tallies, list[float]]:
                 tallies[name].add(case.cause_kind, _rank(case, scores), float("nan"), float("nan"))
             p, no_change = ceiling.probabilities(case)
             tallies["ceiling"].add(case.cause_kind, _rank(case, p), float(p.max(initial=0.0)), no_change)
-            began = time.perf_counter()
-            tallies["cold"].add(*answer(case, told, catalog, COLD))
-            took.append(time.perf_counter() - began)
-            tallies["learned"].add(*answer(case, told, catalog, learner.experience))
-        learner.take(_lesson(case, told, catalog))
+        for kind, learner in learners.items():
+            series = told.series(case) if kind else ()
+            if judged:
+                began = time.perf_counter()
+                tallies["cold" + kind].add(*answer(case, told, catalog, COLD, series))
+                took.append(time.perf_counter() - began)
+                tallies["learned" + kind].add(*answer(case, told, catalog, learner.experience, series))
+            learner.take(_lesson(case, told, catalog, series))
     return tallies, took
 
 
-def answer(case: Case, told: Told, catalog: Catalog, experience: Experience) -> tuple[str, int, float, float]:
+def answer(
+    case: Case, told: Told, catalog: Catalog, experience: Experience, series: Sequence[Series]
+) -> tuple[str, int, float, float]:
     """The product's: kind of the cause, its rank, P of the first suspect, P of no change."""
     changes = [told.change(made) for made in case.changes]
-    found = attribute(told.incident(case), changes, catalog, now=moment(case.decide_at), experience=experience)
+    now = moment(case.decide_at)
+    found = attribute(told.incident(case), changes, catalog, now=now, experience=experience, series=series)
     ranks = (at for at, one in enumerate(found.suspects) if case.cause in (one.change.id, *one.members))
     first = found.suspects[0].probability if found.suspects else 0.0
     return case.cause_kind, next(ranks, NEVER) if case.cause else NEVER, first, found.no_change
 
 
-def _lesson(case: Case, told: Told, catalog: Catalog) -> Lesson:
+def _lesson(case: Case, told: Told, catalog: Catalog, series: Sequence[Series]) -> Lesson:
     return Lesson(
         members=told.incident(case).members,
         changes=[told.change(made) for made in case.changes],
@@ -92,6 +105,7 @@ def _lesson(case: Case, told: Told, catalog: Catalog) -> Lesson:
         decided_at=moment(case.decide_at),
         told=case.told,
         cause=case.cause,
+        series=series,
     )
 
 
@@ -125,6 +139,8 @@ def _compared(tallies: Tallies) -> Iterator[str]:
         for other in (best, "ceiling"):
             gap, low, high = difference(tallies[one].hits(1), tallies[other].hits(1))
             yield f"{one} - {other}: top-1 {gap:+.3f} ({low:+.3f} to {high:+.3f})"
+        gap, low, high = difference(tallies[one + SERIES].hits(1), tallies[one].hits(1))
+        yield f"{one}{SERIES} - {one}: top-1 {gap:+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 def digest() -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from uuid import UUID
 
 from benchmarks.attribution.world import NAMES, Case, Fired, Made, World
+from tocsin.decide.series import Series
 from tocsin.domain.alert import Alert, AlertState, Severity, Status, Symptom
 from tocsin.domain.catalog import Catalog, Entry
 from tocsin.domain.change import Change, ChangeKind, ChangeOutcome
@@ -59,32 +61,56 @@ class Told:
 
     def incident(self, case: Case) -> Incident:
         """The incident of a case."""
-        members = tuple(self._state(alert) for alert in case.alerts)
-        return Incident(
-            id=UUID(int=1),
-            number=1,
-            environment="production",
-            state=IncidentState.OPEN,
-            opened_at=min(m.starts_at for m in members),
-            members=members,
+        return _incident(tuple(self._state(alert) for alert in case.alerts))
+
+    @staticmethod
+    def outage(subjects: Sequence[Subject], at: datetime) -> Incident:
+        """An incident in which these alert at one moment."""
+        return _incident(tuple(_firing(subject, at, Symptom.ERRORS) for subject in subjects))
+
+    def series(self, case: Case) -> tuple[Series, ...]:
+        """The measured courses of a case: those of half of its alerts."""
+        return tuple(
+            Series(
+                subject=Subject(self._world.nodes[fired.node].subject),
+                metric="error_ratio",
+                points=tuple((moment(at), value) for at, value in fired.series if at <= case.decide_at),
+            )
+            for fired in case.alerts
+            if fired.series
         )
 
     def _state(self, fired: Fired) -> AlertState:
-        at = moment(fired.at)
         node = self._world.nodes[fired.node]
-        alert = Alert(
-            hook="h",
-            source="s",
-            environment="production",
-            name="bad",
-            subject=Subject(node.subject),
-            symptom=Symptom.PREDICTION_DRIFT if node.kind == "model" else Symptom.ERRORS,
-            severity=Severity.CRITICAL,
-            status=Status.FIRING,
-            summary="",
-            received_at=at,
-            starts_at=at,
-        )
-        return AlertState(
-            alert=alert, status=Status.FIRING, episode=1, starts_at=at, last_report_at=at, last_received_at=at
-        )
+        symptom = Symptom.PREDICTION_DRIFT if node.kind == "model" else Symptom.ERRORS
+        return _firing(Subject(node.subject), moment(fired.at), symptom)
+
+
+def _incident(members: tuple[AlertState, ...]) -> Incident:
+    return Incident(
+        id=UUID(int=1),
+        number=1,
+        environment="production",
+        state=IncidentState.OPEN,
+        opened_at=min(m.starts_at for m in members),
+        members=members,
+    )
+
+
+def _firing(subject: Subject, at: datetime, symptom: Symptom) -> AlertState:
+    alert = Alert(
+        hook="h",
+        source="s",
+        environment="production",
+        name="bad",
+        subject=subject,
+        symptom=symptom,
+        severity=Severity.CRITICAL,
+        status=Status.FIRING,
+        summary="",
+        received_at=at,
+        starts_at=at,
+    )
+    return AlertState(
+        alert=alert, status=Status.FIRING, episode=1, starts_at=at, last_report_at=at, last_received_at=at
+    )

@@ -21,7 +21,7 @@ from typing import Any
 from rich.progress import Progress
 from tests.e2e.company import DESTINATIONS, TAGS, services
 from tests.e2e.stack import WORKERS, Stack, running_stack, wait_until
-from tests.e2e.storm import alert, alertmanager
+from tests.e2e.storm import WAITING, alert, alertmanager
 
 from tocsin.store.records import LEASE_S
 
@@ -165,11 +165,11 @@ def play(schedules: int, seed: int, bar: Progress) -> bool:
         run.play(lambda now_s: bar.update(task, completed=now_s))
         rest_s = _at_rest(stack)
         struck = Counter(call["fault"] for desk in stack.desks.values() for call in desk.front.calls if call["fault"])
-        wrong = [*_wrong(stack, run)]
+        wrong = [*_wrong(stack, run), *(_restless(stack) if rest_s >= REST_S else ())]
         shown = ", ".join(f"{count} {name}" for name, count in (*run.befell.items(), *struck.items()))
-        records = len(stack.sql("SELECT FROM records"))
+        records = ", ".join(f"{row['n']} at {row['destination']}" for row in stack.sql(_RECORDS))
         bar.console.print(
-            f"processes: {schedules} outages, {records} records, seed {seed}: {len(wrong)} violations; {shown}; "
+            f"processes: {schedules} outages, records: {records}, seed {seed}: {len(wrong)} violations; {shown}; "
             f"at rest {rest_s:.0f} s after the last event",
             highlight=False,
             soft_wrap=True,
@@ -177,6 +177,13 @@ def play(schedules: int, seed: int, bar: Progress) -> bool:
         for words in wrong:
             bar.console.print(f"  {words}", highlight=False, markup=False, soft_wrap=True)
     return not wrong
+
+
+_RECORDS = "SELECT destination, count(*) AS n FROM records GROUP BY destination ORDER BY destination"
+_OPEN = """
+SELECT title, array_agg(destination) FILTER (WHERE wanted->>'status' = 'open') AS destinations
+FROM incidents LEFT JOIN records ON incident_id = incidents.id WHERE incidents.state = 'open' GROUP BY incidents.id
+"""
 
 
 def _at_rest(stack: Stack) -> float:
@@ -189,6 +196,13 @@ def _at_rest(stack: Stack) -> float:
     with suppress(AssertionError):
         return wait_until(lambda: stack.is_idle() and not stack.sql(waiting)[0]["n"], REST_S, "all stands as wanted")
     return REST_S
+
+
+def _restless(stack: Stack) -> Iterator[str]:
+    """What is still to be done when all should have come to rest."""
+    yield f"not at rest: {dict(stack.figures())}"
+    for row in stack.sql(WAITING):
+        yield f"not at rest: {row}"
 
 
 def _wrong(stack: Stack, run: _Run) -> Iterator[str]:
@@ -208,10 +222,12 @@ def _wrong(stack: Stack, run: _Run) -> Iterator[str]:
         yield from _wrong_record(row, standing[row["destination"]].get(row["key"], []))
     for name, by_key in standing.items():
         yield from (f"{name}: {key or 'a record'} is not ours" for key in by_key.keys() - known[name])
-    open_now = {str(row["title"]) for row in stack.sql("SELECT title FROM incidents WHERE state = 'open'")}
+    open_now = stack.sql(_OPEN)
     for service, status in run.wanted.items():
-        if (status == "open") != any(service in title for title in open_now):
-            yield f"{service} is to be {status}, open are {len(open_now)} incidents"
+        found = [row["destinations"] or [] for row in open_now if service in row["title"]]
+        expected = DESTINATIONS[service.partition("-")[0]] if status == "open" else ()
+        if sorted(one for destinations in found for one in destinations) != sorted(expected):
+            yield f"{service} is to be {status}, with records at {expected or 'no desk'}; there are {found}"
 
 
 def _wrong_record(row: dict[str, Any], there: list[str]) -> Iterator[str]:

@@ -32,16 +32,26 @@ RULES: Mapping[str, tuple[str, str, str]] = {
 `previous`, and `changes()` does not work in its script; its condition is judged when the record is saved, so there the
 operators for changes do."""
 
+CHANGES = (
+    "stateNOT IN-5,-4,-3^ORapproval=approved"
+    "^stateVALCHANGES^ORapprovalVALCHANGES^ORstart_dateVALCHANGES^ORend_dateVALCHANGES^ORcmdb_ciVALCHANGES"
+)
+"""Change requests that are planned for good or under way, when what matters of them changes."""
+
 PROPERTIES: Mapping[str, tuple[str, str, str]] = {
     "tocsin.url": ("string", "", "Address of the hook: https://tocsin.example.com/hooks/NAME"),
     "tocsin.secret": ("password2", "", "The hook's secret; it signs what is posted."),
     "tocsin.user": ("string", "tocsin.integration", "User name that Tocsin writes with. Its own edits are not told."),
     "tocsin.mid_server": ("string", "", "Name of a MID Server to post through; empty: directly."),
+    "tocsin.changes": ("boolean", "false", "Whether Tocsin is told of approved change requests too."),
     "tocsin.active": ("boolean", "true", "Whether Tocsin is told of edits. False stops it at once."),
 }
 """Name → type, value, description."""
 
-IS_OURS = "answer = current.isNewRecord() || current.correlation_display == 'Tocsin';"
+IS_OURS = (
+    "answer = current.isNewRecord() || current.correlation_display == 'Tocsin'"
+    " || current.correlation_display == 'Tocsin doctor';"  # its probe, which it takes back
+)
 OF_INCIDENTS = "answer = current.name == 'incident' || current.name == 'task';"
 ACCESS: Mapping[tuple[str, str], str] = {
     ("incident", "create"): "",
@@ -178,26 +188,9 @@ def main_set() -> UpdateSet:
         script=part("TocsinTell.js"),
     )
     for name, (action, words, condition) in RULES.items():
-        made.add(
-            "sys_script",
-            "Business Rule",
-            f"Tocsin: {name}",
-            name=f"Tocsin: {name}",
-            collection="incident",
-            when="async",
-            active="true",
-            advanced="true",
-            action_insert="false",
-            action_update="true",
-            action_delete="false",
-            action_query="false",
-            abort_action="false",
-            add_message="false",
-            order="1000",
-            priority="100",
-            filter_condition=f"{OURS}^{condition}^EQ",
-            script=part("business_rule.js").replace("@ACTION@", action).replace("@WORDS@", words),
-        )
+        script = part("business_rule.js").replace("@ACTION@", action).replace("@WORDS@", words)
+        _rule(made, name, table="incident", condition=f"{OURS}^{condition}", script=script)
+    _rule(made, "change request", table="change_request", condition=CHANGES, script=part("change_rule.js"), insert=True)
     made.add(
         "sys_ui_action",
         "UI Action",
@@ -222,6 +215,29 @@ def main_set() -> UpdateSet:
     )
     _grant(made)
     return made
+
+
+def _rule(made: UpdateSet, name: str, *, table: str, condition: str, script: str, insert: bool = False) -> None:
+    made.add(
+        "sys_script",
+        "Business Rule",
+        f"Tocsin: {name}",
+        name=f"Tocsin: {name}",
+        collection=table,
+        when="async",
+        active="true",
+        advanced="true",
+        action_insert=str(insert).lower(),
+        action_update="true",
+        action_delete="false",
+        action_query="false",
+        abort_action="false",
+        add_message="false",
+        order="1000",
+        priority="100",
+        filter_condition=f"{condition}^EQ",
+        script=script,
+    )
 
 
 def _grant(made: UpdateSet) -> None:

@@ -9,15 +9,12 @@ from __future__ import annotations
 import logging
 import random
 import socket
-from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import uuid_utils.compat
 from prometheus_client import Counter, Histogram
-from sqlalchemy import Connection, text
 
 from tocsin.bootstrap import App
 from tocsin.connectors import clock_s
@@ -28,86 +25,100 @@ from tocsin.domain.audit import AuditEntry
 from tocsin.domain.record import Confirmation, Outcome, Reason, Record, Task
 from tocsin.domain.standing import Standing
 from tocsin.settling import raise_alert, settle
-from tocsin.store import destinations, mirroring, records, shadows
+from tocsin.store import destinations, mirroring, records, shadows, slots
 from tocsin.store.inbox import write_audit
 
 __all__ = ["AT_ONCE", "Couriers", "attempt", "deliver"]
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 16
-"""Vendor calls under way at once in one delivering process."""
+AT_ONCE = 24
+"""Vendor calls under way at once in one delivering process. One destination has at most 16 of them (`Standing`), and
+three quarters of what the others leave it, so that one whose answers take half a minute never holds up the others."""
+
+CHANGES_AT_ONCE = 4
+"""Changes shown beside vendors' incidents that are taken up together, when no record is due."""
 
 DELIVER_LOCK = 7_202
 LONGEST_S = 5.0
-"""No record is taken up after this, so that a worker's process is given back however much is due."""
-
-STUCK_S = 10.0
-"""One process of a host delivers at a time, and a second one when nothing was taken up for this long though something
-is due: the first hangs, is stopped, or its vendors all are slow. Neither takes both processes of a worker for long."""
+"""After this a worker's process is given back however much is due: nothing more is taken up but what others may be
+sent while the last answers of slow destinations are awaited."""
 
 DELIVERED = Histogram("tocsin_delivery_seconds", "Seconds of one attempt", ["connector", "reason"])
 OPENED = Counter("tocsin_circuit_opened_total", "Times that a destination was put to rest", ["destination", "reason"])
 
 
-def deliver(app: App, couriers: Couriers, *, until_idle: bool = True) -> int:
-    """Send what is due, AT_ONCE records at a time, for LONGEST_S at most; returns how many attempts were made. One
-    caller a host works at a time (another returns 0 at once), so that slow vendors never take all of a worker's
-    processes."""
+def deliver(app: App, couriers: Couriers) -> int:
+    """Send what is due, AT_ONCE records at a time, for LONGEST_S or a little more; returns how many attempts were made.
+    One caller a host works at a time (another returns 0 at once, unless the first has fallen silent), so that slow
+    vendors never take all of a worker's processes."""
     couriers.follow()
     _tell_of_long_rests(app)
-    with _slot(app) as held:
-        if not held:
+    with slots.taken(app.database, DELIVER_LOCK, socket.gethostname()) as slot:
+        return _Rounds(app, couriers, slot).made() if slot else 0
+
+
+class _Rounds:
+    """What one process has under way."""
+
+    def __init__(self, app: App, couriers: Couriers, slot: slots.Slot) -> None:
+        self._app, self._couriers, self._slot = app, couriers, slot
+        self._under_way: dict[Future[None], tuple[str, float]] = {}
+        """Each with its destination and when it was taken up."""
+        self._ends_s = clock_s() + LONGEST_S
+
+    def made(self) -> int:
+        """How many attempts were made until nothing was due, or the time was over."""
+        made = 0
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="deliver") as pool:
+            while True:
+                self._slot.beat()
+                made += self._take_up(pool)
+                if not self._under_way:
+                    return made
+                finished, _ = wait(self._under_way, timeout=0.5, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    del self._under_way[future]
+                    future.result()
+
+    def _take_up(self, pool: ThreadPoolExecutor) -> int:
+        free = AT_ONCE - len(self._under_way)
+        if not free or not self._goes_on():
             return 0
-        made = _rounds(app, couriers, until_idle=until_idle)
-        return made + _mirror(app, couriers)
+        now_s = clock_s()
+        until_s = now_s + records.LEASE_S
+        leased = records.lease(
+            self._app.database, free, [uuid_utils.compat.uuid7() for _ in range(free)], room=self._room
+        )
+        for record in leased:
+            future = pool.submit(attempt, self._app, self._couriers, record, until_s=until_s)
+            self._under_way[future] = record.destination, now_s
+        return len(leased) + (0 if leased else self._take_up_changes(pool, min(free, CHANGES_AT_ONCE)))
 
+    def _take_up_changes(self, pool: ThreadPoolExecutor, limit: int) -> int:
+        now_s = clock_s()
+        changes = mirroring.lease(self._app.database, limit, but=self._slow())
+        for change in changes:
+            future = pool.submit(_mirror, self._app, self._couriers, change, until_s=now_s + mirroring.LEASE_S)
+            self._under_way[future] = change.destination, now_s
+        return len(changes)
 
-@contextmanager
-def _slot(app: App) -> Iterator[bool]:
-    """The host's slot, or the second one while the first makes nothing move, for as long as the block lasts; False when
-    they are taken."""
-    with app.database.engine.connect() as connection:
-        taken = next((name for name in _slot_names(app) if _lock(connection, "pg_try_advisory_lock", name)), "")
-        try:
-            yield bool(taken)
-        finally:
-            if taken:
-                _lock(connection, "pg_advisory_unlock", taken)
+    def _goes_on(self) -> bool:
+        return clock_s() < self._ends_s or bool(self._slow())
 
+    def _slow(self) -> set[str]:
+        """When the time is over: destinations with answers outstanding since before. They get nothing more."""
+        if clock_s() < self._ends_s:
+            return set()
+        return {destination for destination, since_s in self._under_way.values() if since_s < self._ends_s}
 
-def _slot_names(app: App) -> Iterator[str]:
-    yield f"{socket.gethostname()} 0"
-    if records.nothing_moves(app.database, timedelta(seconds=STUCK_S)):
-        yield f"{socket.gethostname()} 1"
-
-
-def _lock(connection: Connection, function: str, name: str) -> bool:
-    held = connection.execute(
-        text(f"SELECT {function}(:lock, hashtext(:name))"), {"lock": DELIVER_LOCK, "name": name}
-    ).scalar_one()
-    connection.commit()
-    return bool(held)
-
-
-def _rounds(app: App, couriers: Couriers, *, until_idle: bool) -> int:
-    made = 0
-    running: set[Future[None]] = set()
-    ends_s = clock_s() + LONGEST_S
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="deliver") as pool:
-        while True:
-            free = AT_ONCE - len(running) if clock_s() < ends_s else 0
-            until_s = clock_s() + records.LEASE_S
-            leased = records.lease(app.database, free, [uuid_utils.compat.uuid7() for _ in range(free)]) if free else []
-            running |= {pool.submit(attempt, app, couriers, record, until_s=until_s) for record in leased}
-            made += len(leased)
-            if not running:
-                return made
-            finished, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
-            for future in finished:
-                future.result()
-            if not until_idle and not leased and not running:
-                return made
+    def _room(self, destination: str) -> int:
+        """How many more may be under way at this destination."""
+        if destination in self._slow():
+            return 0
+        here = sum(1 for name, _ in self._under_way.values() if name == destination)
+        left = AT_ONCE - (len(self._under_way) - here)
+        return max(1, left * 3 // 4) - here
 
 
 def attempt(app: App, couriers: Couriers, record: Record, *, until_s: float | None = None) -> None:
@@ -245,18 +256,15 @@ def _say(app: App, action: str, standing: Standing, reason: str) -> None:
         write_audit(connection, [line])
 
 
-def _mirror(app: App, couriers: Couriers) -> int:
-    """Show changes beside the vendors' incidents, once the records are done; one that fails is tried again later and
-    holds up nothing."""
-    leased = mirroring.lease(app.database, AT_ONCE)
-    for one in leased:
-        courier = couriers.of(one.destination)
-        if isinstance(courier, Outcome):
-            outcome = courier
-        elif courier.connector.mirror is None:
-            outcome = Outcome(result="rejected", reason=Reason.CLIENT_ERROR, detail="changes cannot be shown there")
-        else:
-            http = courier.http.attempt(app.database.now(), within_s=records.LEASE_S / 2)
-            outcome = courier.connector.mirror(courier.config, one.change, http)
-        mirroring.settle(app.database, one, outcome)
-    return len(leased)
+def _mirror(app: App, couriers: Couriers, one: mirroring.Leased, *, until_s: float) -> None:
+    """Show a change beside the vendor's incidents; one that fails is tried again later."""
+    courier = couriers.of(one.destination)
+    within_s = until_s - mirroring.LEASE_S / 2 - clock_s()
+    if isinstance(courier, Outcome):
+        outcome = courier
+    elif courier.connector.mirror is None:
+        outcome = Outcome(result="rejected", reason=Reason.CLIENT_ERROR, detail="changes cannot be shown there")
+    else:
+        http = courier.http.attempt(app.database.now(), within_s=within_s)
+        outcome = courier.connector.mirror(courier.config, one.change, http)
+    mirroring.settle(app.database, one, outcome)

@@ -3,6 +3,7 @@
     understand   claim a batch · normalize · keep alerts, changes and updates       parallel, no lock
     decide       fold signals into incidents · judge · set the wanted records       one writer per environment
     attribute    score the changes that may be the cause · ask for a new decision   outside the lock
+    draw         the timeline picture, which nothing waits for                      outside the lock
 
 Each is its own transaction and none calls a vendor; delivery.py does, later.
 """
@@ -33,8 +34,9 @@ from tocsin.decide.plan import Desk
 from tocsin.domain.alert import Alert, AlertState
 from tocsin.domain.audit import AuditEntry
 from tocsin.domain.catalog import Catalog
+from tocsin.domain.change import Change
 from tocsin.domain.errors import TocsinError
-from tocsin.domain.incident import IncidentState
+from tocsin.domain.incident import Incident, IncidentState
 from tocsin.domain.message import KEY_URL, Message, RecordUpdate
 from tocsin.domain.record import Plan
 from tocsin.store import (
@@ -47,11 +49,13 @@ from tocsin.store import (
     jobs,
     kin,
     people,
+    pictures,
     records,
     storms,
 )
 from tocsin.store.decisions import Decisions, Waiting
 from tocsin.store.inbox import Signal
+from tocsin.store.pictures import NotDrawn
 from tocsin.understanding import Reading, own_alert, signal_of, understood_as
 
 if TYPE_CHECKING:
@@ -242,6 +246,7 @@ def _judge_all(app: App, active: Active, store: Decisions, fold: Fold, ids: Sequ
     )
     fold.audit += capped
     records.want(store.connection, let_out)
+    pictures.want(store.connection, [each.incident_id for each in let_out if each.pictured])
     kin.ask_again(store.connection, ask)
 
 
@@ -296,17 +301,64 @@ def _learned(app: App) -> Learned:
 
 
 def _score(app: App, due: attribution.Due, catalog: Catalog) -> bool:
-    """Score one incident; True when its reader would learn something."""
-    from tocsin.decide.attribute import attribute as score  # noqa: PLC0415 numpy and scipy load only where scoring runs
+    """Score one incident; True when its reader would learn something. Once a person has named the cause, the last score
+    stands: it is what the scorer is judged by."""
+    from tocsin.decide.guard import guarded  # noqa: PLC0415 numpy and scipy load only where scoring runs
 
     incident = due.incident
-    first_at = min(member.starts_at for member in incident.members)
-    since, until = first_at - CHANGES_BACK, first_at + CLOCK_SKEW
-    changes = attribution.candidates(app.database, incident.environment, since, until)
-    experience = _learned(app).of(incident.environment, catalog)
-    scored = score(incident, changes, catalog, now=app.database.now(), experience=experience)
+    if incident.confirmed_change and incident.attribution is not None:
+        attribution.stop(app.database, incident.id)
+        return False
+    changes = _candidates(app, incident)
+    taught = _learned(app).of(incident.environment, catalog)
+    scored = guarded(
+        incident,
+        changes,
+        catalog,
+        now=app.database.now(),
+        experience=taught.experience,
+        record=taught.record,
+    )
     news = is_news(incident.attribution, scored)
     return attribution.keep(app.database, due, scored, tell=news) and news
+
+
+def _candidates(app: App, incident: Incident) -> list[Change]:
+    """The changes that may be its cause."""
+    first_at = min(member.starts_at for member in incident.members)
+    return attribution.candidates(app.database, incident.environment, first_at - CHANGES_BACK, first_at + CLOCK_SKEW)
+
+
+# ---------------------------------------------------------------------------------------------------------- draw
+
+
+def draw(app: App) -> bool:
+    """Draw the timeline picture that has waited longest; False when none is wanted. One that cannot be drawn is named
+    in the log and the audit trail; tickets and pages never wait for it."""
+    taken = pictures.take(app.database)
+    if taken is None:
+        return False
+    try:
+        content = _drawn(app, taken.incident)
+    except (TocsinError, OperationalError):
+        raise
+    except Exception as error:
+        reason = NotDrawn.LIBRARY_MISSING if isinstance(error, ImportError) else NotDrawn.DRAWING_FAILED
+        log.exception("incident=%s picture=%s", taken.incident.display, reason)
+        pictures.give_up(app.database, taken, reason, type(error).__name__)
+        return True
+    kinds = {destination.kind for destination in app.active().mappings.destinations.values()}
+    pictures.keep(app.database, taken, content, kinds=sorted(k for k in kinds if find_connector(k).attaches))
+    return True
+
+
+def _drawn(app: App, incident: Incident) -> bytes:
+    from tocsin.decide.timeline import timeline  # noqa: PLC0415 with matplotlib, 40 MB, only where pictures are drawn
+    from tocsin.drawing import png  # noqa: PLC0415
+
+    active = app.active()
+    shown = timeline(incident, _candidates(app, incident), catalog=active.mappings.catalog, redactor=active.redactor)
+    return png(shown)
 
 
 # ----------------------------------------------------------------------------------------------------------- jobs

@@ -24,6 +24,7 @@ from prometheus_client import Counter
 
 from tocsin.bootstrap import App
 from tocsin.config.settings import Settings
+from tocsin.domain.catalog import Catalog
 from tocsin.domain.errors import BadMapping, TocsinError, Unavailable
 from tocsin.domain.message import KEY_URL, Answer, Hook, Message, Receipt, Source
 from tocsin.sources import of as source_of
@@ -96,6 +97,11 @@ class Receiver:
         self._arrived.set()
         self._writer.close()
         self._spool.close()
+
+    @property
+    def catalog(self) -> Catalog:
+        """What exists and who owns it, under the active mappings."""
+        return self._app.active().mappings.catalog
 
     def hook_names(self) -> list[str]:
         return sorted(self._hooks)

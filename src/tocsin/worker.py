@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
+from threading import Thread
 from typing import Any
 
 from celery import Celery
@@ -30,11 +31,13 @@ from tocsin.store import inbox, storms, sweeps
 log = logging.getLogger(__name__)
 
 WORK, ATTRIBUTE, DELIVER, KEEP_HOUSE = "tocsin.work", "tocsin.attribute", "tocsin.deliver", "tocsin.keep_house"
-LOOK, ERRANDS = "tocsin.look", "tocsin.errands"
+LOOK, ERRANDS, DRAW = "tocsin.look", "tocsin.errands", "tocsin.draw"
 QUEUE, ATTRIBUTE_QUEUE = "tocsin", "attribute"
 BEAT_LOCK = 7_203
 LONGEST_WORK_S = 5.0
 """A work task gives its process back after this, so that deliveries and shutdowns are never starved."""
+CONNECTIONS = 20
+"""To the database, kept by one process; an attempt needs one before and after its calls only."""
 FEW, ROUND_S = 20, 0.05
 """A round of work with fewer signals and decisions than this lasts so long at least."""
 UNHEARD = 4
@@ -52,7 +55,7 @@ app.conf.update(
     broker_url=broker_url(os.environ.get("TOCSIN_REDIS_URL", "redis://127.0.0.1:6379/0")),
     task_ignore_result=True,
     task_default_queue=QUEUE,
-    task_routes={ATTRIBUTE: {"queue": ATTRIBUTE_QUEUE}},
+    task_routes={ATTRIBUTE: {"queue": ATTRIBUTE_QUEUE}, DRAW: {"queue": ATTRIBUTE_QUEUE}},
     worker_prefetch_multiplier=1,
     worker_hijack_root_logger=False,
     worker_redirect_stdouts=False,
@@ -64,7 +67,10 @@ app.conf.update(
     beat_max_loop_interval=1,
     beat_schedule={
         name: {"task": name, "schedule": timedelta(seconds=seconds)}
-        for name, seconds in ((WORK, 1), (ATTRIBUTE, 1), (DELIVER, 1), (ERRANDS, 1), (LOOK, 10), (KEEP_HOUSE, 300))
+        for name, seconds in (
+            *((WORK, 1), (ATTRIBUTE, 1), (DRAW, 1), (DELIVER, 1), (ERRANDS, 1)),
+            *((LOOK, 10), (KEEP_HOUSE, 300)),
+        )
     },
 )
 
@@ -72,7 +78,7 @@ app.conf.update(
 @cache
 def tocsin() -> App:
     """This process's App; first asked for after the fork."""
-    return App(Settings(), pool_size=delivery.AT_ONCE + 4)
+    return App(Settings(), pool_size=CONNECTIONS)
 
 
 @cache
@@ -118,6 +124,16 @@ def attribute() -> None:
         tocsin().waker.wake(WORK, QUEUE)
 
 
+@app.task(name=DRAW)
+def draw() -> None:
+    """Draw one picture and give the process back: a page may wait for a score, nobody waits for a picture."""
+    tocsin().waker.awake(DRAW)
+    if sweeps.due(tocsin().database).attribute:
+        attribute()
+    if pipeline.draw(tocsin()):
+        _wake_followers()
+
+
 @app.task(name=DELIVER)
 def deliver() -> None:
     """Send what is due."""
@@ -156,6 +172,8 @@ def _wake_followers() -> None:
     due = sweeps.due(tocsin().database)
     if due.attribute:
         tocsin().waker.wake(ATTRIBUTE, ATTRIBUTE_QUEUE)
+    if due.draw:
+        tocsin().waker.wake(DRAW, ATTRIBUTE_QUEUE)
     if due.deliver:
         tocsin().waker.wake(DELIVER, QUEUE)
     if due.errands:
@@ -168,12 +186,14 @@ class Sweep:
 
     is_due: Callable[[sweeps.Due], bool]
     queue: str
-    here: Callable[[], None]
+    here: Callable[[], None] | None
+    """None: it waits until a worker is back."""
 
 
 SWEEPS = {
     WORK: Sweep(lambda due: due.work, QUEUE, work),
     ATTRIBUTE: Sweep(lambda due: due.attribute, ATTRIBUTE_QUEUE, attribute),
+    DRAW: Sweep(lambda due: due.draw, ATTRIBUTE_QUEUE, None),
     DELIVER: Sweep(lambda due: due.deliver, QUEUE, deliver),
     ERRANDS: Sweep(lambda due: due.errands, QUEUE, run_errands),
     LOOK: Sweep(lambda _due: True, QUEUE, look),
@@ -192,6 +212,8 @@ class Sweeper(Scheduler):
     there is anything to do, and it does the work itself when the broker cannot be told or no worker listens."""
 
     _lock: Connection | None = None
+    _sending: Thread | None = None
+    """Deliveries that the beat makes itself: a slow vendor must not keep it from what decides."""
     producer = None  # type: ignore[assignment]
     """We wake through our own Waker; Celery's would wait here until the broker answers, and nothing be done."""
 
@@ -211,8 +233,14 @@ class Sweeper(Scheduler):
         heard = waker.waiting(sweep.queue) < UNHEARD or waker.heard(sweep.queue)
         if heard and waker.wake(task, sweep.queue):
             return
-        log.warning("sweep=%s %s: done here", task, "broker is away" if heard else "no worker takes wake-ups")
-        sweep.here()
+        if sweep.here is not None:
+            log.warning("sweep=%s %s: done here", task, "broker is away" if heard else "no worker takes wake-ups")
+            (self._send_here if task == DELIVER else sweep.here)()
+
+    def _send_here(self) -> None:
+        if self._sending is None or not self._sending.is_alive():
+            self._sending = Thread(target=_send_here, name="deliver", daemon=True)
+            self._sending.start()
 
     def _leads(self) -> bool:
         """Holds the beats' lock, for as long as its own connection lives."""
@@ -225,6 +253,13 @@ class Sweeper(Scheduler):
         except DBAPIError as error:
             self._lock = None
             raise Unavailable("the database is away") from error
+
+
+def _send_here() -> None:
+    try:
+        deliver()
+    except (TocsinError, DBAPIError) as error:
+        log.warning("sweep=%s %s", DELIVER, error)
 
 
 def run_beat() -> None:

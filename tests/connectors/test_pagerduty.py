@@ -274,3 +274,20 @@ def test_a_rate_limit_is_a_retry(pager: Pager) -> None:
     waiting = pager.send(task(now=NOW + timedelta(seconds=10)))
     assert (waiting.result, waiting.calls, waiting.after) == ("retry", 0, timedelta(seconds=20))
     assert pager.send(task(now=NOW + timedelta(seconds=31))).settled
+
+
+OURS = ("TOC-1042", "https://tocsin.example.com/incidents/TOC-1042")
+
+
+def test_the_timeline_is_linked_below_our_own_page() -> None:
+    event = render(Config(), wanted(display=OURS[0], links=(OURS,)))
+    assert event["links"][1] == {"href": f"{OURS[1]}/timeline.png", "text": "Timeline"}
+    assert "images" not in event, "responders' browsers have no session of our console"
+
+
+def test_the_timeline_is_shown_where_responders_reach_it_over_https() -> None:
+    shown = Config(timeline_images=True)
+    [image] = render(shown, wanted(display=OURS[0], links=(OURS,)))["images"]
+    assert image == {"src": f"{OURS[1]}/timeline.png", "href": f"{OURS[1]}/timeline.png", "alt": "Timeline"}
+    plain = (OURS[0], OURS[1].replace("https", "http"))
+    assert "images" not in render(shown, wanted(display=OURS[0], links=(plain,)))

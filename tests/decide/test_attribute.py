@@ -17,7 +17,7 @@ from tests.decide.builders import at, catalog, change, incident, state
 from tocsin.decide.attribute import attribute
 from tocsin.decide.experience import Experience, KindRecord
 from tocsin.decide.lags import EDGES, bin_of, density, middle_half, seed_masses
-from tocsin.decide.rules import nearest_change, nearest_related_change
+from tocsin.decide.rules import nearest_change
 from tocsin.domain.change import Change, ChangeKind, ChangeOutcome
 from tocsin.domain.incident import Attribution, Band
 from tocsin.domain.subject import Subject
@@ -282,21 +282,6 @@ def test_learned_lags_move_mass_but_keep_it() -> None:
     minutes = np.geomspace(0.5, 1e7, 400_001)
     assert np.trapezoid(density(kind, minutes, learned=counts), minutes) == pytest.approx(1, abs=0.01)
     assert density(kind, np.array([700.0]), learned=counts)[0] > 5 * density(kind, np.array([700.0]))[0]
-
-
-def test_rules_for_comparison() -> None:
-    shop = incident(state("service:shop"))
-    on_it, beside, elsewhere, late = (
-        change("on", "service:shop", -50),
-        change("beside", "service:churn-api", -20),
-        change("elsewhere", "service:ledger", -3),
-        change("late", "service:shop", 2),
-    )
-    assert nearest_change(shop, [on_it, elsewhere, late]) == elsewhere
-    assert nearest_change(shop, [late]) is None
-    assert nearest_related_change(shop, [on_it, beside, elsewhere, late], ORDERS) == on_it
-    assert nearest_related_change(shop, [beside, elsewhere, late], ORDERS) == beside
-    assert nearest_related_change(shop, [elsewhere], ORDERS) == elsewhere
 
 
 def test_importing_the_scorer_does_not_import_scipy() -> None:

@@ -26,17 +26,38 @@ MAPPINGS = {
             title: ML
             owns: ["model:*", "feature:*"]
             destinations: {servicenow: {assignment_group: Machine Learning}}
+          data:
+            title: Data
+            owns: ["dataset:*", "job:*"]
+            destinations: {servicenow: {assignment_group: Data Engineering}}
         models:
           fraud-scorer: {features: [amount], version: "17", criticality: critical, risk: high}
           churn-scorer: {version: "1", criticality: high, risk: high}
+          churn: {features: [age_days], version: "7", criticality: high}
         features:
           amount: {}
+          age_days: {}
+        jobs:
+          dbt-run-shop: {}
+          shop.main.shop.refunds.build.run: {depends_on: [job:dbt-run-shop]}
+          build_features: {}
+          build_features.load: {depends_on: [job:build_features]}
+        datasets:
+          orders: {aliases: [shop.main.orders], depends_on: [job:dbt-run-shop]}
+          refunds: {aliases: [shop.main.refunds], depends_on: [job:dbt-run-shop]}
+          customers: {}
+          buyers: {}
         """,
     "hooks.yaml": """
         hooks:
           am: {source: alertmanager, environment: production, secret: {env: E2E_HOOK_SECRET}}
           prometheus: {source: alertmanager, environment: production, secret: {env: E2E_HOOK_SECRET}}
           registry: {source: mlflow, environment: production, secret: {env: E2E_HOOK_SECRET}}
+          evidently: {source: evidently, environment: production, secret: {env: E2E_HOOK_SECRET}}
+          great-expectations: {source: great_expectations, environment: production, secret: {env: E2E_HOOK_SECRET}}
+          dbt: {source: dbt, environment: production, secret: {env: E2E_HOOK_SECRET}}
+          lineage: {source: openlineage, environment: production, secret: {env: E2E_HOOK_SECRET}}
+          airflow: {source: airflow, environment: production, secret: {env: E2E_HOOK_SECRET}}
         """,
     "connectors.yaml": """
         connectors:
@@ -58,7 +79,7 @@ MAPPINGS = {
         """,
 }
 TAGS = {"storm": 20, "worker": 5, "wiped": 5, "redis": 5, "frozen": 5, "restart": 5, "away": 5, "beats": 5, "lost": 5,
-        "slow": 5, "bombs": 5, "dead": 5, "spool": 5}  # fmt: skip
+        "slow": 5, "bombs": 5, "dead": 5, "spool": 5, "stopped": 5}  # fmt: skip
 """Each test's services of each way out: known, and unrelated to one another, so that each is an outage of its own."""
 
 

@@ -39,7 +39,7 @@ LONG = bool(os.environ.get("TOCSIN_LONG"))
 
 ROUTING_KEY = "e" * 32
 SEEDS: Mapping[str, Mapping[str, object]] = {
-    "servicenow": {"sys_user_group": ["Platform", "Machine Learning"]},
+    "servicenow": {"sys_user_group": ["Platform", "Machine Learning", "Data Engineering"]},
     "pagerduty": {"routing_keys": {ROUTING_KEY: "Platform"}},
     "jira": {"projects": ["OPS"]},
 }

@@ -10,13 +10,15 @@ import gzip
 import os
 import signal
 import time
+from datetime import UTC, datetime
 
 import pytest
 import redis
 
 from tests.e2e.company import services
 from tests.e2e.stack import LONG, WORKERS, Stack, wait_until
-from tests.e2e.storm import Storm, audit, incidents_of, one_alert, settle
+from tests.e2e.storm import Storm, alert, alertmanager, audit, incidents_of, one_alert, settle
+from tocsin.store import slots
 
 pytestmark = pytest.mark.e2e
 
@@ -119,6 +121,29 @@ def test_what_a_killed_receiver_had_spooled_is_drained_by_the_next(stack: Stack)
     stack.postgres.launch()
     stack.launch("web")
     survived(stack, storm, "spool")
+
+
+def test_a_stopped_worker_that_held_the_deliveries_is_replaced(stack: Stack) -> None:
+    """It holds the host's slot and 16 records; their leases and its standstill last longer than the test waits."""
+    first, second, third, *others = [service for service in services("stopped") if service.startswith("ticketed")]
+    stack.end_part("worker-2")
+    stack.desks["servicenow"].front.plans.add({"fault": "slow", "after_s": 2.5, "times": 0})
+    stack.post("am", alertmanager([alert(first, starts_at=datetime.now(UTC))]))
+    wait_until(lambda: stack.sql("SELECT FROM records WHERE lease_until > now()"), 30, "the ticket is under way")
+    os.killpg(stack.processes["worker-1"].pid, signal.SIGSTOP)
+    try:
+        stack.desks["servicenow"].front.plans.clear()
+        stack.launch("worker-2")
+        replaced_s = one_alert(stack, second)
+        again_s = one_alert(stack, third)
+    finally:
+        os.killpg(stack.processes["worker-1"].pid, signal.SIGCONT)
+    print(f"\nstopped: the next ticket after {replaced_s:.1f} s, the one after it {again_s:.1f} s")
+    assert again_s < slots.SILENT_S
+    for service in others:
+        one_alert(stack, service)
+    settle(stack, "stopped", incidents=3 + len(others))
+    audit(stack)
 
 
 def test_two_beats_take_turns_and_one_replaces_the_other(stack: Stack) -> None:

@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tocsin.connectors._connector import PRODUCT
 from tocsin.domain.message import Hook, Message, RecordAction
 from tocsin.sources import servicenow
 
@@ -107,8 +108,10 @@ class TestEverySet:
 def test_the_business_rules_are_async_and_only_for_our_incidents() -> None:
     rules = [record for record in records(MAIN) if record.tag == "sys_script"]
     assert {text(rule, "when") for rule in rules} == {"async"}
-    assert {text(rule, "collection") for rule in rules} == {"incident"}
     assert {text(rule, "abort_action") for rule in rules} == {"false"}
+    (of_changes,) = [rule for rule in rules if text(rule, "collection") == "change_request"]
+    rules.remove(of_changes)
+    assert {text(rule, "collection") for rule in rules} == {"incident"}
     assert all(text(rule, "filter_condition").startswith("correlation_display=Tocsin^") for rule in rules)
     told = {word for rule in rules for word in re.findall(r"tell\(current, '(\w+)'", text(rule, "script"))}
     assert told <= set(RecordAction)
@@ -119,7 +122,7 @@ def test_no_script_asks_an_async_rule_for_what_it_cannot_know() -> None:
     for record in records(MAIN):
         script = text(record, "script")
         assert "previous." not in script
-        assert ".changes" not in script
+        assert not re.search(r"\.changes(To|From)?\(", script)
 
 
 def test_the_secret_is_kept_encrypted_and_is_not_in_the_file() -> None:
@@ -133,6 +136,8 @@ def test_the_role_may_write_only_incidents_that_are_ours() -> None:
     writing = [rule for rule in rules if text(rule, "operation") in ("write", "delete")]
     assert {text(rule, "name").partition(".")[0] for rule in writing} == {"incident"}
     assert all("correlation_display == 'Tocsin'" in text(rule, "script") for rule in writing)
+    probe = f"correlation_display == '{PRODUCT} doctor'"
+    assert all(probe in text(rule, "script") for rule in writing), "or the doctor could not take its probe back"
     (role,) = [record for record in records(MAIN) if record.tag == "sys_user_role"]
     linked = [record for record in records(MAIN) if record.tag == "sys_security_acl_role"]
     assert {text(one, "sys_user_role") for one in linked} == {text(role, "sys_id")}
@@ -181,7 +186,8 @@ var current = {
     getValue: function (name) { return given.row[name]; }
 };
 for (var name in given.row) current[name] = element(given.row[name]);
-TocsinTell.tell(current, given.action, given.words);
+if (given.action == 'change') TocsinTell.tellChange(current);
+else TocsinTell.tell(current, given.action, given.words);
 console.log(JSON.stringify(sent));
 """
 ROW = {
@@ -241,6 +247,34 @@ def test_our_source_verifies_and_understands_what_the_script_posts() -> None:
     assert (resolved.action, resolved.record_key, resolved.actor) == ("resolved", "b2" * 16, "ines.okafor")
     assert (resolved.status, resolved.assignee, resolved.comment) == ("Resolved", "Ines Okafor", ROW["close_notes"])
     assert (cause.action, cause.caused_by) == ("cause_set", "CHG0030117")
+
+
+CHANGE = {
+    "sys_id": "c83c5e5347c12200e0ef563dbb9a7190",
+    "number": "CHG0030117",
+    "state": "-2",
+    "approval": "approved",
+    "type": "normal",
+    "short_description": "New index on orders",
+    "start_date": "2026-11-22 22:00:00",
+    "end_date": "2026-11-22 23:30:00",
+    "sys_updated_on": "2026-11-21 10:31:07",
+    "sys_updated_by": "tocsin",
+}
+
+
+def test_an_approved_change_request_is_told_with_its_window() -> None:
+    asked = {"row": CHANGE, "shown": {"cmdb_ci": "orders-db"}, "properties": PROPERTIES | {"tocsin.changes": "true"}}
+    posted = message(told("change", changes=asked))
+    assert servicenow.verify(posted, [SECRET]).verdict == "verified"
+    (change,) = servicenow.normalize(posted, HOOK).changes
+    assert (change.ticket, change.labels["approved"]) == ("CHG0030117", "true")
+    assert change.labels["planned_start"] == "2026-11-22T22:00:00+00:00"
+    assert "orders-db" in str(change.subject)
+
+
+def test_changes_are_told_only_where_that_is_asked_for() -> None:
+    assert told("change", changes={"row": CHANGE}) == {"headers": {}}
 
 
 def test_a_work_note_goes_along_when_it_is_what_was_done() -> None:

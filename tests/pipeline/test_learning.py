@@ -10,7 +10,7 @@ from tocsin.store import confirmations, experience
 
 
 def learned(world: World) -> Experience:
-    return experience.read(world.app.database, "production", world.app.active().mappings.catalog)
+    return experience.read(world.app.database, "production", world.app.active().mappings.catalog).experience
 
 
 def outage(world: World, service: str, minutes: int) -> str:
@@ -52,7 +52,7 @@ def test_what_was_learned_is_used_and_part_of_the_answer_s_digest(world: World) 
     assert kept.of("production", catalog) is kept.of("production", catalog), "read once"
     change = outage(world, "search", 20)
     confirmations.confirm(world.app.database, 1002, change, actor="kim")
-    assert kept.of("production", catalog).confirmed == 1, "read again after a confirmation"
+    assert kept.of("production", catalog).experience.confirmed == 1, "read again after a confirmation"
     world.do("UPDATE incidents SET attribute_due_at = now(), attribute_round = 0 WHERE number = 1001")
     world.settle()
     [second] = world.sql(f"{scored} WHERE number = 1001")

@@ -60,3 +60,29 @@ def test_a_form_of_another_site_is_refused(client: Client, world: World) -> None
     foreign = {**BEARER, "Origin": "https://evil.example"}
     data = {"change": "none", "person": "kim"}
     assert client.post("/incidents/TOC-1001/cause", data=data, headers=foreign).status_code == 403
+
+
+def test_the_incidents_page_shows_its_timeline_to_those_who_may_look(client: Client, world: World) -> None:
+    world.deploy("checkout", minutes=0)
+    world.alert("HighLatency", minutes=6, service="checkout")
+    world.settle()
+    address = "/incidents/TOC-1001/timeline.png"
+    assert client.get(address, headers=BEARER).headers["Location"] == "/incidents/TOC-1001", "not drawn yet"
+    from tocsin.pipeline import draw
+
+    assert draw(world.app)
+    assert f'<img class="timeline" src="{address}?v='.encode() in client.get("/incidents/TOC-1001", headers=BEARER).data
+    answer = client.get(address, headers=BEARER)
+    assert answer.headers["Content-Type"] == "image/png"
+    assert answer.data.startswith(b"\x89PNG")
+    again = client.get(address, headers={**BEARER, "If-None-Match": answer.headers["ETag"]})
+    assert again.status_code == 304
+    assert client.get(address).headers["Location"].startswith("/login")
+    assert client.get("/incidents/TOC-9999/timeline.png", headers=BEARER).status_code == 404
+
+
+def test_the_incidents_page_says_why_there_is_no_timeline(client: Client, world: World) -> None:
+    world.alert("HighLatency", minutes=6, service="checkout")
+    world.settle()
+    world.do("UPDATE pictures SET failed = 'drawing_failed', due_at = NULL")
+    assert b"No timeline: drawing_failed" in client.get("/incidents/TOC-1001", headers=BEARER).data

@@ -1,4 +1,4 @@
-// Tells Tocsin what a person did to an incident that Tocsin opened. One signed POST, never repeated: Tocsin also polls.
+// Tells Tocsin what a person did to an incident that Tocsin opened, and of changes where asked. One signed POST, never repeated: Tocsin also polls.
 //
 // The signature is sha256= and the hex HMAC-SHA256 of timestamp, dot and body under the hook's secret. The body is pure
 // ASCII (see ascii), so that it has the same bytes in every character set.
@@ -6,12 +6,23 @@ var TocsinTell = {
     // current: GlideRecord of the incident. action: what was done, one of Tocsin's words. words: the column whose text
     // goes along, or ''.
     tell: function (current, action, words) {
+        if (String(current.sys_updated_by) == gs.getProperty('tocsin.user', '')) return; // Tocsin's own writes
+        this.post(this.event(current, action, words), action + ' of ' + current.number);
+    },
+
+    // current: GlideRecord of a change request: what is planned, and what was done. Only where tocsin.changes is true.
+    tellChange: function (current) {
+        if (gs.getProperty('tocsin.changes', 'false') != 'true') return;
+        this.post(this.change(current), 'change ' + current.number);
+    },
+
+    // what: how the system log names it.
+    post: function (event, what) {
         var url = gs.getProperty('tocsin.url', '');
         var secret = gs.getProperty('tocsin.secret', '');
         if (!url || !secret || gs.getProperty('tocsin.active', 'true') != 'true') return;
-        if (String(current.sys_updated_by) == gs.getProperty('tocsin.user', '')) return; // Tocsin's own writes
 
-        var body = this.body(this.event(current, action, words));
+        var body = this.body(event);
         var at = Math.floor(new GlideDateTime().getNumericValue() / 1000);
         var mac = function (key, text) {
             return new GlideCertificateEncryption().generateMac(GlideStringUtil.base64Encode(key), 'HmacSHA256', text);
@@ -26,9 +37,9 @@ var TocsinTell = {
         request.setRequestBody(body);
         try {
             var status = request.execute().getStatusCode();
-            if (status != 202) gs.warn('Tocsin answered ' + status + ' to ' + action + ' of ' + current.number);
+            if (status != 202) gs.warn('Tocsin answered ' + status + ' to ' + what);
         } catch (refused) {
-            gs.error('Tocsin was not told of ' + action + ' of ' + current.number + ': ' + refused);
+            gs.error('Tocsin was not told of ' + what + ': ' + refused);
         }
     },
 
@@ -53,6 +64,31 @@ var TocsinTell = {
             sys_updated_by: String(current.sys_updated_by),
             sys_updated_on: String(current.getValue('sys_updated_on')),
             sys_mod_count: String(current.sys_mod_count)
+        };
+    },
+
+    // A change request, moments in UTC, its windows planned and real.
+    change: function (current) {
+        var shown = function (name) { return String(current.getDisplayValue(name) || ''); };
+        var kept = function (name) { return String(current.getValue(name) || ''); };
+        return {
+            table: 'change_request',
+            sys_id: String(current.getUniqueValue()),
+            number: kept('number'),
+            state: kept('state'),
+            approval: kept('approval'),
+            type: kept('type'),
+            risk: shown('risk'),
+            short_description: kept('short_description'),
+            cmdb_ci: shown('cmdb_ci'),
+            business_service: shown('business_service'),
+            start_date: kept('start_date'),
+            end_date: kept('end_date'),
+            work_start: kept('work_start'),
+            work_end: kept('work_end'),
+            close_code: kept('close_code'),
+            assigned_to: shown('assigned_to'),
+            sys_updated_on: kept('sys_updated_on')
         };
     },
 

@@ -39,9 +39,9 @@ def actor() -> str:
         return f"user {os.geteuid()}"
 
 
-def echo_json(value: object) -> None:
-    """One JSON value on one line of standard output, domain values as they are kept."""
-    click.echo(orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS))
+def echo_json(value: object, *, err: bool = False) -> None:
+    """One JSON value on one line of standard output (or error), domain values as they are kept."""
+    click.echo(orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS), err=err)
 
 
 def _plain(value: object) -> object:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 from rich.table import Table
 
 from tocsin.cli._terminal import actor, echo_json, screen
+
+if TYPE_CHECKING:
+    from tocsin.decide.guard import Record
 
 SECTION = "decide"
 
@@ -15,7 +20,8 @@ SECTION = "decide"
 @click.option("--reset", "forget", is_flag=True, help="Forget it all: what was confirmed until now counts no more.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def learned(*, environment: str, forget: bool, as_json: bool) -> None:
-    """Show what confirmed causes have taught the attribution: risks, lags, how far trouble spreads.
+    """Show what confirmed causes have taught the attribution: risks, lags, how far trouble spreads; and whether what
+    was learned foresees them better than simple rules and the cold model do, for else these order the causes.
 
     Only a person's word teaches: `tocsin confirm`, the console, or the cause set in a ticket by somebody who is not us.
     It is counted from history each time, so that the same history teaches the same."""
@@ -27,9 +33,11 @@ def learned(*, environment: str, forget: bool, as_json: bool) -> None:
     with connected() as app:
         if forget:
             reset(app.database, actor=actor())
-        found = read(app.database, environment, app.active().mappings.catalog)
+        taught = read(app.database, environment, app.active().mappings.catalog)
+    found = taught.experience
     if as_json:
-        echo_json({"environment": environment, "experience": found, "background_per_day": found.background_per_day})
+        told = {"experience": found, "background_per_day": found.background_per_day, "record": taught.record}
+        echo_json({"environment": environment, **told})
         return
     screen().print(
         f"{found.confirmed} incidents confirmed in {found.days:.0f} days, {found.unexplained:.0f} of them without a"
@@ -48,3 +56,21 @@ def learned(*, environment: str, forget: bool, as_json: bool) -> None:
         screen().print(
             f"trouble reaches a direct dependant with {best[0] * best[1]:.0%}, the subject itself {best[0]:.0%}"
         )
+    _record(taught.record)
+
+
+def _record(record: Record) -> None:
+    """How everybody has foreseen the confirmed causes, the best first."""
+    from tocsin.decide.guard import ENOUGH, LEARNED
+
+    if not record.compared:
+        return
+    title = f"{record.compared} confirmed causes, foreseen by"
+    table = Table(title, "log loss", "stood first", "balance against the learned", box=None)
+    for name in sorted(record.losses, key=lambda name: record.losses[name]):
+        balance = f"{record.against[name]:+.1f}" if name in record.against else ""
+        shown = f"{name}  (orders the causes)" if name == record.order else name
+        table.add_row(shown, f"{record.losses[name]:.2f}", str(record.first[name]), balance)
+    screen().print(table)
+    because = record.why or f"no balance has reached {ENOUGH:.1f}"
+    screen().print(f"order: {record.order}; {because}" if record.order == LEARNED else record.why)

@@ -81,14 +81,16 @@ def send(
 
 
 def wrapped(report: bytes, identity: dict[str, str], *, source: str, file: str) -> bytes:
-    """The report as it is, or in the envelope that adds what it lacks. Raises BadSetting for a report that is not JSON
-    and needs an envelope."""
+    """The report as it is, or in the envelope that adds what it lacks; a file that is such an envelope already is
+    completed. Raises BadSetting for a report that is not JSON and needs an envelope."""
     if not identity:
         return report
     try:
         parsed = orjson.loads(report)
     except orjson.JSONDecodeError:
         parsed = _lenient(report, file)
+    if isinstance(parsed, dict) and isinstance(parsed.get("report"), (dict, list)):
+        return orjson.dumps({**parsed, "source": source, **identity})
     return orjson.dumps({"source": source, **identity, "report": parsed})
 
 

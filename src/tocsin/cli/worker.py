@@ -25,7 +25,8 @@ def worker(attribute: bool, concurrency: int) -> None:
 
     if attribute:
         import tocsin.decide.attribute
-        import tocsin.decide.statistics  # noqa: F401 numpy and scipy load before the first page waits for them
+        import tocsin.decide.statistics
+        import tocsin.drawing  # noqa: F401 numpy, scipy and matplotlib load before the first page waits for them
 
     app.conf.update(broker_url=broker_url(settings.redis_url))  # which may come from a file
     queue = ATTRIBUTE_QUEUE if attribute else QUEUE

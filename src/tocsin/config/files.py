@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from dateutil.rrule import rrulestr
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
+from tocsin.config.drifts import DriftIn
 from tocsin.config.duration import Duration
 from tocsin.config.reads import ReadsIn
 from tocsin.config.secret import SecretRef
@@ -320,6 +321,7 @@ class PoliciesIn(Strict):
         default={}, description="How long a symptom must last before it pages or tickets; absent: at once."
     )
     persistence_subjects: int = Field(default=2, ge=1, description="…unless so many subjects alert.")
+    drift: DriftIn = Field(default=DriftIn(), description="When a drift counts, and what follows when it does not.")
     flapping: FlappingIn = Field(default=FlappingIn(), description="When an alert flaps.")
     severities: dict[str, dict[str, Severity]] = Field(
         default={}, description="Per source (or *): a sender's own word → our severity."

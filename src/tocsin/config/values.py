@@ -215,6 +215,7 @@ def policy(found: Gathered) -> Policy:
         defaults={Want(want): tuple(names) for want, names in said.defaults.items()},
         persistence=said.persistence,
         persistence_subjects=said.persistence_subjects,
+        drift=said.drift.plain(),
         flapping=Flapping(opens=said.flapping.opens, within=said.flapping.within, quiet=said.flapping.quiet),
         windows=tuple(_window(name, placed) for name, placed in _all(found, "maintenance", WindowIn).items()),
         outages=_outages(found),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from tocsin.decide.wording import CHANGE_WORDS
 from tocsin.domain.alert import Symptom
 from tocsin.domain.catalog import Catalog, ModelCard
 from tocsin.domain.change import Change, ChangeKind
+from tocsin.domain.drift import DRIFTS, Drift, Finding
 from tocsin.domain.incident import Advice, AdviceKind, Band, Category, Incident
 from tocsin.domain.policy import Outage
 from tocsin.domain.subject import Subject
@@ -29,9 +31,11 @@ _DATA_CHANGES = frozenset(
 )
 _MODEL_CHANGES = frozenset({ChangeKind.MODEL_PROMOTED, ChangeKind.MODEL_DEPLOYED, ChangeKind.MODEL_REGISTERED})
 _DATA_FAULTS = frozenset({Symptom.FRESHNESS, Symptom.VOLUME, Symptom.SCHEMA, Symptom.DATA_QUALITY})
-_DRIFTS = frozenset({Symptom.FEATURE_DRIFT, Symptom.PREDICTION_DRIFT, Symptom.LABEL_DRIFT})
+_INPUTS_MOVED = DRIFTS - {Symptom.CONCEPT_DRIFT}
 _WORSE = frozenset({Symptom.PERFORMANCE, Symptom.CONCEPT_DRIFT})
 """The relation between inputs and outcome moved."""
+_OF_PROBABILITIES = re.compile(r"log.?loss|cross.?entropy|brier|calibration|\bece\b|\bmce\b", re.IGNORECASE)
+"""Metrics that miscalibrated probabilities alone make worse, while the order of the scores still holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,9 @@ class _Facts:
     card: ModelCard
     smallest_sample: int | None
     outages: tuple[Outage, ...]
+    drift: Drift | None
+    worse: bool
+    """Some alert says that the model is wrong in more than the size of its probabilities."""
 
     @property
     def cause_words(self) -> str:
@@ -66,6 +73,15 @@ class _Facts:
         return self.cause is not None and self.cause.kind in _DATA_CHANGES
 
     @property
+    def without_effect(self) -> bool:
+        """The drift was tested and has none."""
+        return self.drift is not None and self.drift.without_effect
+
+    def drifted(self, finding: Finding) -> bool:
+        """Some drift alert came out so."""
+        return self.drift is not None and any(s.symptom in DRIFTS for s in self.drift.found(finding))
+
+    @property
     def data_fault(self) -> bool:
         """The data are wrong, not merely different."""
         return self.data_cause or (self.cause is None and bool(self.symptoms & _DATA_FAULTS))
@@ -76,11 +92,17 @@ class _Facts:
 
 
 def advise(
-    incident: Incident, catalog: Catalog, *, head: Subject, category: Category, outages: Sequence[Outage] = ()
+    incident: Incident,
+    catalog: Catalog,
+    *,
+    head: Subject,
+    category: Category,
+    outages: Sequence[Outage] = (),
+    drift: Drift | None = None,
 ) -> tuple[Advice, ...]:
     """At most three, the first is what to do first; never none. Rules in the order of `_RULES`, one of each kind;
     the text names things as the catalogue does and carries no clock times."""
-    facts = _facts(incident, catalog, head, category, tuple(outages))
+    facts = _facts(incident, catalog, head, category, tuple(outages), drift=drift)
     found: dict[AdviceKind, Advice] = {}
     for rule in _RULES:
         advice = rule(facts)
@@ -92,7 +114,13 @@ def advise(
 
 
 def _facts(
-    incident: Incident, catalog: Catalog, head: Subject, category: Category, outages: tuple[Outage, ...]
+    incident: Incident,
+    catalog: Catalog,
+    head: Subject,
+    category: Category,
+    outages: tuple[Outage, ...],
+    *,
+    drift: Drift | None,
 ) -> _Facts:
     members = incident.firing or incident.members
     first = incident.attribution.first if incident.attribution else None
@@ -114,6 +142,8 @@ def _facts(
         card=(entry.model if entry else None) or ModelCard(),
         smallest_sample=min(sizes, default=None),
         outages=outages,
+        drift=drift,
+        worse=any(m.alert.symptom in _WORSE and not _OF_PROBABILITIES.search(m.alert.metric) for m in members),
     )
 
 
@@ -134,7 +164,7 @@ def _fix_data(facts: _Facts) -> Advice | None:
     """Inputs are wrong or shifted because of a run: mend them, the model is right about what it learned."""
     if not facts.data_fault or facts.category is Category.EXTERNAL:
         return None
-    touches_models = bool(facts.models) or facts.head.kind == "feature" or bool(facts.symptoms & _DRIFTS)
+    touches_models = bool(facts.models) or facts.head.kind == "feature" or bool(facts.symptoms & _INPUTS_MOVED)
     ending = " Do not retrain." if touches_models else ""
     if facts.cause is None:
         repair = "get it running again" if facts.symptoms & _DATA_FAULTS == {Symptom.FRESHNESS} else "repair its data"
@@ -191,30 +221,50 @@ def _way_back(facts: _Facts, cause: Change) -> str:
 
 def _recalibrate(facts: _Facts) -> Advice | None:
     """Probabilities are off while the ranking holds: the mapping of scores is at fault, not the learning."""
-    if Symptom.CALIBRATION not in facts.symptoms or facts.symptoms & _WORSE or facts.data_fault:
+    if Symptom.CALIBRATION not in facts.symptoms or facts.worse or facts.data_fault:
         return None
+    of_probabilities = bool(facts.symptoms & _WORSE)
     return Advice(
         kind=AdviceKind.RECALIBRATE,
         text=f"Recalibrate {facts.model_words} on recent labels; a full retraining is not needed.",
-        because="calibration is off while no accuracy alert fires",
+        because="only figures of its probabilities are off, none of its ranking"
+        if of_probabilities
+        else "calibration is off while no accuracy alert fires",
     )
 
 
 def _retrain(facts: _Facts) -> Advice | None:
     """The relation itself moved, and neither data nor a change is to blame."""
-    if not facts.symptoms & _WORSE or facts.data_fault or facts.cause is not None or facts.outages:
+    if not facts.worse or facts.data_fault or facts.cause is not None or facts.outages:
         return None
     snapshot = f"; the last snapshot is {facts.card.training_snapshot}" if facts.card.training_snapshot else ""
+    inputs = " while its inputs shifted" if facts.drifted(Finding.SHIFTED) else ""
+    inputs = inputs or (" while its inputs hold, tested" if facts.without_effect else "")
     return Advice(
         kind=AdviceKind.RETRAIN,
         text=f"Retrain {facts.model_words} on recent labelled data{snapshot}.",
-        because="accuracy dropped and neither a data fault nor a known change explains it",
+        because=f"accuracy dropped{inputs} and neither a data fault nor a known change explains it",
+    )
+
+
+def _no_effect(facts: _Facts) -> Advice | None:
+    """The threshold fires on what does not matter: too little, or chance (correlation.md §6)."""
+    if not _only_drift(facts) or not facts.without_effect:
+        return None
+    if facts.drifted(Finding.SMALL):
+        text = f"Raise the threshold of {facts.head.name}: it fires on shifts that are too small to matter."
+        return Advice(kind=AdviceKind.ADJUST_THRESHOLD, text=text, because="the shift was tested: real, but too small")
+    rows = f": {facts.smallest_sample} rows were compared" if facts.smallest_sample is not None else ""
+    return Advice(
+        kind=AdviceKind.ADJUST_THRESHOLD,
+        text=f"Check on more rows, then raise the threshold or the window{rows}.",
+        because="the shift was tested: chance alone moves so few rows as much",
     )
 
 
 def _small_sample(facts: _Facts) -> Advice | None:
     few = facts.smallest_sample
-    if few is None or few >= SMALL_SAMPLE or not _only_drift(facts):
+    if few is None or few >= SMALL_SAMPLE or not _only_drift(facts) or facts.drifted(Finding.SHIFTED):
         return None
     return Advice(
         kind=AdviceKind.ADJUST_THRESHOLD,
@@ -224,11 +274,12 @@ def _small_sample(facts: _Facts) -> Advice | None:
 
 
 def _watch_drift(facts: _Facts) -> Advice | None:
-    """Inputs moved, nobody changed anything, results hold: the world moved a little."""
+    """Inputs moved, nobody changed anything, results hold: the world moved, the relation is intact."""
     if not _only_drift(facts):
         return None
+    how = "values shifted by more than chance" if facts.drifted(Finding.SHIFTED) else "values shifted"
     text = f"Wait for the next checks of {facts.head.name}; act when it lasts or accuracy drops."
-    return Advice(kind=AdviceKind.WAIT, text=text, because="values shifted without a known change, accuracy holds")
+    return Advice(kind=AdviceKind.WAIT, text=text, because=f"{how} without a known change, accuracy holds")
 
 
 def _adjust(facts: _Facts) -> Advice | None:
@@ -239,7 +290,7 @@ def _adjust(facts: _Facts) -> Advice | None:
 
 
 def _only_drift(facts: _Facts) -> bool:
-    return bool(facts.symptoms) and facts.symptoms <= _DRIFTS and facts.cause is None and not facts.outages
+    return bool(facts.symptoms) and facts.symptoms <= _INPUTS_MOVED and facts.cause is None and not facts.outages
 
 
 def _investigate(facts: _Facts) -> Advice:
@@ -269,6 +320,7 @@ _RULES: tuple[Callable[[_Facts], Advice | None], ...] = (
     _roll_back,
     _recalibrate,
     _retrain,
+    _no_effect,
     _small_sample,
     _watch_drift,
     _adjust,

@@ -24,6 +24,7 @@ from tocsin.decide.wording import (
 )
 from tocsin.domain.alert import Alert, AlertState, Symptom
 from tocsin.domain.catalog import Catalog
+from tocsin.domain.drift import DRIFTS
 from tocsin.domain.incident import Attribution, Band, Enrichment, Incident, Suspect
 from tocsin.domain.subject import Subject
 
@@ -115,7 +116,18 @@ def _what(scene: Scene, pen: Pen) -> str:
     if all(m.alert.observed is None for m in scene.of(scene.roots)):
         worst = min(scene.of(scene.roots), key=lambda m: (m.alert.severity.rank, m.fingerprint))
         lines.append(pen.said(worst.alert.summary, 90))
+    lines.append(_drift_words(scene, pen))
     return "\n".join(line for line in lines if line)
+
+
+def _drift_words(scene: Scene, pen: Pen) -> str:
+    """`12 of 50 features shifted, most: device_locale`; that nothing was tested only where drift is the whole story."""
+    drift = scene.enrichment.drift
+    if drift is None or not drift.words:
+        return ""
+    whole = scene.cause is None and all(m.alert.symptom in DRIFTS for m in scene.members)
+    words = pen.plain(drift.words, 160) if drift.tested or whole else ""
+    return f"{words[:1].upper()}{words[1:]}" if " shifted" not in words else words
 
 
 def _worst_of(scene: Scene, kind: str) -> int:

@@ -81,10 +81,11 @@ def compose(
     )
 
 
-def headline(incident: Incident, *, catalog: Catalog, redactor: Redactor) -> str:
-    """The title that a record of this incident would bear."""
+def headline(incident: Incident, *, catalog: Catalog, redactor: Redactor, zone: str = "") -> str:
+    """The title that a record of this incident would bear, on the clock of `zone`, else of the owning team."""
     team = _team(incident, catalog)
-    return _title(scene_of(incident, catalog), Pen(redactor, team.timezone if team else "UTC", incident.opened_at))
+    pen = Pen(redactor, zone or (team.timezone if team else "UTC"), incident.opened_at)
+    return _title(scene_of(incident, catalog), pen)
 
 
 def follow(

@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tocsin.domain.alert import Alert, AlertState, KeyReports, Resolves, Severity, Status, Transition
+from tocsin.domain.drift import DRIFTS
 from tocsin.domain.policy import Flapping
 
 AHEAD = timedelta(minutes=2)
@@ -114,8 +115,10 @@ def _unmoved(known: AlertState, alert: Alert, key: KeyReports, now: datetime) ->
     else:
         transition = Transition.REPEAT
     lives = alert.status is Status.FIRING and key.fires
+    newest = lives and _order(alert, now) >= key.starts[-1]
     return replace(
         known,
+        alert=_measured_anew(known.alert, alert) if newest else known.alert,
         last_received_at=now,
         reports=known.reports + 1,
         expires_at=_expiry(alert, now) if lives else known.expires_at,
@@ -222,7 +225,24 @@ def _go_on(
     if alert.status is Status.RESOLVED:
         stale = key.fires or before is None or not before.fires
         return moved, Transition.STALE if stale else Transition.STILL_FIRING
-    return moved, Transition.REPEAT if lives and _order(alert, now) >= key.starts[-1] else Transition.STALE
+    if not lives or _order(alert, now) < key.starts[-1]:
+        return moved, Transition.STALE
+    return replace(moved, alert=_measured_anew(moved.alert, alert)), Transition.REPEAT
+
+
+def _measured_anew(known: Alert, alert: Alert) -> Alert:
+    """What a drift test found this time: it repeats, so that a small shift may have grown. All else is as it was."""
+    if alert.distribution is None and (alert.symptom not in DRIFTS or known.distribution is not None):
+        return known
+    return replace(
+        known,
+        observed=alert.observed,
+        threshold=alert.threshold,
+        baseline=alert.baseline,
+        sample_size=alert.sample_size,
+        distribution=alert.distribution,
+        labels=alert.labels,
+    )
 
 
 def _noted(before: KeyReports | None, alert: Alert, now: datetime) -> KeyReports:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from tocsin.decide.advise import advise
+from tocsin.decide.drift import drift_of
 from tocsin.domain.alert import AlertState, Sample, Symptom
 from tocsin.domain.catalog import Catalog, Entry
 from tocsin.domain.change import Change, ChangeKind
@@ -78,6 +79,7 @@ def enrich(
     runbook, runbook_why = _runbook(incident, head, entry, policy)
     blast = _blast(incident, head, catalog)
     outages = _outages(incident, head, catalog, policy, now)
+    drift = drift_of(incident, catalog, policy.drift, now=now)
     return Enrichment(
         head=head,
         entry=entry,
@@ -90,7 +92,8 @@ def enrich(
         outages=tuple(_outage_words(outage) for outage in outages),
         similar=tuple(similar[:MAX_SIMILAR]),
         samples=_samples(incident),
-        advice=advise(incident, catalog, head=head, category=category, outages=outages),
+        advice=advise(incident, catalog, head=head, category=category, outages=outages, drift=drift),
+        drift=drift,
     )
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from tocsin.decide.lags import middle_half
 from tocsin.decide.pattern import Pattern
+from tocsin.decide.series import NOT_TESTED, Onset, Tested, began
 from tocsin.domain.change import Change, ChangeKind, ChangeOutcome
 from tocsin.domain.incident import Attribution, Band, Suspect
 from tocsin.domain.subject import Subject
@@ -27,6 +28,8 @@ class Scored:
     own_share: float
     risk: tuple[float, float]
     terms: Mapping[str, float]
+    tested: Tested = NOT_TESTED
+    """What the series say of it."""
 
 
 def band(probability: float) -> Band:
@@ -36,7 +39,7 @@ def band(probability: float) -> Band:
     return Band.SUSPECT if probability >= WORTH_A_LOOK else Band.UNLIKELY
 
 
-def suspect(scored: Scored, pattern: Pattern) -> Suspect:
+def suspect(scored: Scored, pattern: Pattern, onset: Onset | None = None) -> Suspect:
     """The score with its evidence. Dependants are counted as far down as the trouble has spread: a subject two hops
     away is expected to alert only when something at that distance does."""
     from tocsin.decide.statistics import beta_interval  # noqa: PLC0415 - scipy is for workers, not for every import
@@ -48,14 +51,14 @@ def suspect(scored: Scored, pattern: Pattern) -> Suspect:
         change=change,
         probability=scored.probability,
         band=band(scored.probability),
-        lag=pattern.onset_at - change.occurred_at,
+        lag=began(pattern, onset) - change.occurred_at,
         path=found.path,
         expected=len(found.seen) + len(found.silent),
         seen=len(found.seen),
         base_rate=(low, mean, high),
         typical_lag=middle_half(change.kind),
-        because=tuple(_because(scored, found, pattern, (low, mean, high))),
-        against=tuple(_against(change, found, pattern)),
+        because=tuple(_because(scored, found, pattern, onset, (low, mean, high))),
+        against=tuple(_against(scored, found, pattern, onset)),
         members=tuple(c.id for c in scored.members if c.id != change.id),
         terms=scored.terms,
     )
@@ -69,6 +72,7 @@ def evidence_text(attribution: Attribution, display: str) -> str:
         f"Trouble began {attribution.onset_at:%Y-%m-%d %H:%M:%SZ}, scored {attribution.scored_at:%Y-%m-%d %H:%M:%SZ}"
         f" by {attribution.scorer}; {attribution.candidates} changes were compared.",
         f"No known change explains it: {attribution.no_change:.1%}. Changes not shown here: {attribution.other:.1%}.",
+        *([f"Order: {attribution.order_why}."] if attribution.order_why else []),
     ]
     for place, found in enumerate(attribution.suspects, start=1):
         change = found.change
@@ -104,7 +108,7 @@ def _trace(change: Change, pattern: Pattern) -> _Trace:
         return _Trace(root=None)
     catalog, alerting = pattern.catalog, _alerting(pattern, root)
     depth = max((hops for _, hops in alerting), default=1) or 1
-    expected = [s for s in catalog.downstream(root, depth) if (entry := catalog.entry(s)) and entry.monitored]
+    expected = [s for s, hops in pattern.topology.below(root).items() if hops <= depth]
     path: tuple[Subject, ...] = ()
     if alerting:
         first = alerting[0][0]
@@ -124,13 +128,17 @@ def _alerting(pattern: Pattern, root: Subject) -> list[tuple[Subject, int]]:
     return sorted(reached, key=lambda found: (found[1], pattern.started[found[0]], found[0]))
 
 
-def _because(scored: Scored, found: _Trace, pattern: Pattern, risk: tuple[float, float, float]) -> list[str]:
-    change, lag = scored.change, pattern.onset_at - scored.change.occurred_at
+def _because(
+    scored: Scored, found: _Trace, pattern: Pattern, onset: Onset | None, risk: tuple[float, float, float]
+) -> list[str]:
+    change, lag = scored.change, began(pattern, onset) - scored.change.occurred_at
     said = []
     if lag >= timedelta(0):
         soonest, latest = middle_half(change.kind)
         usual = f"half of such causes show between {_span(soonest)} and {_span(latest)} later"
-        said.append(f"changed {_span(lag)} before the first alert; {usual}")
+        said.append(f"changed {_span(lag)} before {_beginning(pattern, onset)}; {usual}")
+    if scored.tested.factor >= 1 and scored.tested.words:
+        said.append(scored.tested.words)
     if found.root in pattern.started:
         said.append(f"{found.root} itself alerts")
     if found.seen:
@@ -148,11 +156,16 @@ def _because(scored: Scored, found: _Trace, pattern: Pattern, risk: tuple[float,
     return said
 
 
-def _against(change: Change, found: _Trace, pattern: Pattern) -> list[str]:
-    lag = pattern.onset_at - change.occurred_at
+def _against(scored: Scored, found: _Trace, pattern: Pattern, onset: Onset | None) -> list[str]:
+    change, lag = scored.change, began(pattern, onset) - scored.change.occurred_at
     said = []
-    if lag < timedelta(0):
-        said.append(f"stamped {_span(-lag)} after the first alert; it counts only if clocks disagree")
+    if change.occurred_at > pattern.onset_at:
+        late = change.occurred_at - pattern.onset_at
+        said.append(f"stamped {_span(late)} after the first alert; it counts only if clocks disagree")
+    elif lag < timedelta(0):
+        said.append(f"changed {_span(-lag)} after {_beginning(pattern, onset)}")
+    if scored.tested.factor < 1:
+        said.append(scored.tested.words)
     if found.root is None:
         return [*said, f"{change.subject} is not in the catalogue: where it acts is unknown"]
     apart = sorted(v for v in pattern.started if v not in found.reached)
@@ -164,6 +177,14 @@ def _against(change: Change, found: _Trace, pattern: Pattern) -> list[str]:
     if lag > 2 * middle_half(change.kind)[1]:
         said.append(f"{_span(lag)} is long for such a cause")
     return said
+
+
+def _beginning(pattern: Pattern, onset: Onset | None) -> str:
+    """How it is known when trouble began."""
+    if onset is None:
+        return "the first alert"
+    what = f"{onset.course.metric or 'the measured course'} of {onset.course.subject}"
+    return f"{what} left its baseline, {_span(timedelta(minutes=onset.before))} before the first alert"
 
 
 def _names(of: Sequence[str]) -> str:

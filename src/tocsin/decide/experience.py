@@ -14,6 +14,7 @@ import numpy as np
 
 from tocsin.decide.lags import EDGES, MIN_LAG, bin_of
 from tocsin.decide.pattern import SPREADS, Pattern
+from tocsin.decide.series import Courses, Series, began
 from tocsin.domain.alert import AlertState
 from tocsin.domain.catalog import Catalog
 from tocsin.domain.change import Change, ChangeKind
@@ -72,6 +73,7 @@ class Lesson:
     """Whether anybody said what the cause was; else its changes only count as seen."""
     cause: str = ""
     """The change's id; empty: none of them."""
+    series: Sequence[Series] = ()
 
 
 class Learner:
@@ -109,7 +111,8 @@ class Learner:
         if cause is None:
             self._unexplained += 1
             return
-        self._learn_cause(cause, pattern.onset_at, lesson.catalog)
+        onset_at = began(pattern, Courses(lesson.series, pattern, lesson.decided_at).onset)
+        self._learn_cause(cause, onset_at, lesson.catalog)
         self._learn_spread(cause, pattern)
 
     def expose(self, kind: ChangeKind, subject: Subject, changes: int, *, since: datetime) -> None:

@@ -16,10 +16,12 @@ from uuid import UUID
 from tocsin.decide.acts import Deed
 from tocsin.decide.deduplicate import due_at, expire, merge
 from tocsin.decide.group import Groups, seen_of
+from tocsin.decide.noise import comes_back, own_rate
 from tocsin.decide.people import People, no_people
 from tocsin.domain.alert import Alert, AlertState, Status, Transition
 from tocsin.domain.audit import AuditEntry
 from tocsin.domain.catalog import Catalog
+from tocsin.domain.drift import DRIFTS
 from tocsin.domain.incident import Course, IncidentState
 from tocsin.domain.message import RecordUpdate
 from tocsin.domain.policy import Policy
@@ -113,7 +115,7 @@ class Fold:
         self._count(known, state, at)
         if transition is Transition.RESOLVED:
             self._end(state)
-        if state.incident_id is not None and transition not in QUIET:
+        if state.incident_id is not None and (transition not in QUIET or _is_another_check(known, state)):
             self.touched.add(state.incident_id)
 
     def _count(self, before: AlertState | None, after: AlertState, at: datetime) -> None:
@@ -140,10 +142,10 @@ class Fold:
     ) -> tuple[UUID, str, str]:
         """The incident, a stable reason and the why in words."""
         incident = self._former(known, at)
-        seen = seen_of(state)
+        seen, rate = seen_of(state), own_rate(state.opened[:-1], at)
         reason, why = "former_incident", "its last occurrence belongs to it"
         if incident is None:
-            placement = self.groups.place(seen)
+            placement = self.groups.place(seen, rate_per_day=rate, left=known.incident_id if known else None)
             reason, why = "opened" if placement.incident_id is None else "grouped", placement.because
             incident = self.incidents.get(placement.incident_id) if placement.incident_id else None
             incident = incident or self._open(message_id, seq, at)
@@ -151,7 +153,7 @@ class Fold:
             reason, why = "reopened", "it fires again soon after its incident was resolved"
             incident = replace(incident, state=IncidentState.OPEN, reopened=incident.reopened + 1, resolved_at=None)
         self.incidents[incident.id] = replace(incident, last_alert_at=max(incident.last_alert_at, at))
-        self.groups.add(incident.id, seen)
+        self.groups.add(incident.id, seen, rate_per_day=rate)
         self.joined.add(incident.id)
         self.people.fires_anew(incident.id, reopened=reason == "reopened")
         return incident.id, reason, why
@@ -163,10 +165,11 @@ class Fold:
         former = self.incidents.get(known.incident_id)
         if former is None:
             return None
-        if former.state is IncidentState.OPEN:
-            return former
         resolved_at = former.resolved_at or former.last_alert_at
-        return former if at - resolved_at <= self.policy.reopen_within else None
+        if former.state is IncidentState.RESOLVED and at - resolved_at > self.policy.reopen_within:
+            return None
+        own = self.groups.stands_alone(former.id)
+        return former if own or comes_back(known, at, within=self.policy.reopen_within) else None
 
     def _open(self, message_id: UUID, seq: int, at: datetime) -> Course:
         incident = Course(
@@ -244,6 +247,13 @@ def incident_id_of(installation_id: UUID, environment: str, message_id: UUID, se
     value = (milliseconds << 80) | (0x7 << 76) | (int.from_bytes(digest[:2], "big") & 0xFFF) << 64
     value |= (0b10 << 62) | (int.from_bytes(digest[2:10], "big") & ((1 << 62) - 1))
     return UUID(int=value)
+
+
+def _is_another_check(before: AlertState | None, after: AlertState) -> bool:
+    """A drift test that failed again, or found other numbers: what its drift is worth may have changed."""
+    if before is None or after.status is not Status.FIRING or after.alert.symptom not in DRIFTS:
+        return False
+    return before.keys != after.keys or before.alert != after.alert
 
 
 def all_ended(members: Iterable[AlertState]) -> bool:

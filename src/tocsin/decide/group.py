@@ -23,6 +23,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
+from tocsin.decide.noise import surprise
 from tocsin.decide.topology import UNREACHABLE, topology_of
 from tocsin.domain.alert import AlertState, Symptom
 from tocsin.domain.catalog import MAX_HOPS, Catalog
@@ -32,6 +33,8 @@ from tocsin.domain.subject import Subject
 Floats = NDArray[np.float64]
 
 JOIN_ABOVE = math.log(10)
+FURTHER = 1.5
+"""Alerts that a fault is still expected to raise (correlation.md §3)."""
 CERTAIN = 99.0
 """The ratio shown when the rule "same alert, same subject" decided."""
 MAX_GROUPS = 200
@@ -43,6 +46,11 @@ MIN_TEXT = 0.5
 """Names of one fault's alerts often share no word (HighLatency, ErrorBudgetBurn): words may only halve the ratio."""
 MIN_SHARE = 0.01
 """How much of the group's belief must lie on roots that reach the subject. One without any tie stays below .003."""
+SPENT_MIN = 30.0
+"""A fault raises its alerts early: of those that it was expected to raise, half are out every 30 min. Without this an
+incident would live on whatever else goes wrong near it (judgement; alerts of a cascade come within 10 min or so)."""
+TELLING = 0.5
+"""An alert that is a surprise at least so much keeps its incident young."""
 AGREE = 0.8
 _TIMES, _TEXTS = 256, 16
 _P: Floats = np.append(0.01 + 0.8 * 0.55 ** np.arange(MAX_HOPS + 1), 0.002)
@@ -116,8 +124,15 @@ class _Group:
     last: float = -math.inf
     subjects: dict[Subject, float] = field(default_factory=dict)
     """When each last alerted."""
+    weights: dict[Subject, float] = field(default_factory=dict)
+    """How much of a surprise its least usual alert was."""
     names: dict[tuple[Subject, str], None] = field(default_factory=dict)
     texts: dict[frozenset[str], None] = field(default_factory=dict)
+
+    @property
+    def weight(self) -> float:
+        """How sure it is that this is more than what alerts all the time: its most surprising alert."""
+        return max(self.weights.values(), default=0.0)
 
     def distance(self, minute: float) -> float:
         """Minutes to its nearest alert."""
@@ -125,6 +140,15 @@ class _Group:
             return min(abs(minute - self.first), abs(minute - self.last))
         at = bisect_left(self.times, minute)
         return min(abs(minute - near) for near in self.times[max(at - 1, 0) : at + 1])
+
+    def age(self, minute: float) -> float:
+        """Minutes since its present run of alerts began: a gap of more than an hour ends a run."""
+        began = minute
+        for near in reversed(self.times[: bisect_left(self.times, minute)]):
+            if began - near > TTL_MIN:
+                break
+            began = near
+        return minute - began
 
     def likeness(self, tokens: frozenset[str]) -> float:
         """1 for the same words, MIN_TEXT for none in common (token Jaccard)."""
@@ -145,20 +169,22 @@ class Groups:
         self._by_name: dict[tuple[Subject, str], set[UUID]] = {}
         self._closed: set[UUID] = set()
         nodes = len(self._topology.subjects)
-        self._log = np.zeros((MAX_GROUPS, nodes))
         self._belief = np.zeros((MAX_GROUPS, nodes))
         self._first = np.full(MAX_GROUPS, np.inf)
         self._last = np.full(MAX_GROUPS, -np.inf)
         self._ttl = np.full(MAX_GROUPS, TTL_MIN)
+        self._weight = np.zeros(MAX_GROUPS)
+        self._stale: set[int] = set()
         for incident_id, members, _ in sorted(open, key=lambda group: (group[2], group[0])):
             for seen in members:
                 self.add(incident_id, seen)
 
-    def place(self, seen: Seen, *, rate_per_day: float = RATE_PER_DAY) -> Placement:
-        """Where the alert belongs. `rate_per_day` is how often this very alert opens of its own accord. Of equals the
-        group that began first wins, then the smaller id."""
+    def place(self, seen: Seen, *, rate_per_day: float = RATE_PER_DAY, left: UUID | None = None) -> Placement:
+        """Where the alert belongs. `rate_per_day` is how often this very alert opens of its own accord; `left` is the
+        incident in which it ended and to which it does not come back by its name alone. Of equals the group that began
+        first wins, then the smaller id."""
         subject = self._catalog.resolve(seen.subject)
-        same = min(self._by_name.get((subject, seen.name), set()) - self._closed, default=None)
+        same = min(self._by_name.get((subject, seen.name), set()) - self._closed - {left}, default=None)
         if same is not None:
             return Placement(incident_id=same, llr=CERTAIN, because=f"{seen.name} on {subject} is already part of it")
         minute = _minute(seen)
@@ -183,23 +209,28 @@ class Groups:
             incident_id=self._groups[row].incident_id, llr=llr, because=self._because(row, subject, minute, llr)
         )
 
-    def add(self, incident_id: UUID, seen: Seen) -> None:
-        """The alert has joined this incident (which is opened when it is unknown)."""
+    def add(self, incident_id: UUID, seen: Seen, *, rate_per_day: float = RATE_PER_DAY) -> None:
+        """The alert has joined this incident (which is opened when it is unknown). What alerts all the time
+        (`rate_per_day`) says little of the root, and does not keep the incident young."""
         subject, minute = self._catalog.resolve(seen.subject), _minute(seen)
+        weight = surprise(rate_per_day)
         row = self._row_of(incident_id)
         self._closed.discard(incident_id)
         group = self._groups[row]
-        if minute not in group.times:
-            insort(group.times, minute)
-        if len(group.times) > _TIMES:
-            del group.times[0]
+        if weight >= TELLING or not group.times:
+            if minute not in group.times:
+                insort(group.times, minute)
+            if len(group.times) > _TIMES:
+                del group.times[0]
+            group.first, group.last = min(group.first, minute), max(group.last, minute)
         if len(group.texts) < _TEXTS:
             group.texts[seen.tokens] = None
-        group.first, group.last = min(group.first, minute), max(group.last, minute)
         self._first[row], self._last[row] = group.first, group.last
+        again = (subject, seen.name) in group.names
         self._name(group, subject, seen.name)
-        if subject not in group.subjects:
-            self._believe(row, subject)
+        if weight != group.weights.get(subject) and (again or weight > group.weights.get(subject, 0.0)):
+            group.weights[subject] = weight
+            self._weigh(row)
         group.subjects[subject] = max(minute, group.subjects.get(subject, minute))
 
     def remember(self, incident_id: UUID) -> Memory:
@@ -212,6 +243,7 @@ class Groups:
             subjects=tuple(group.subjects.items()),
             names=tuple(group.names),
             texts=tuple(tuple(sorted(text)) for text in group.texts),
+            weights=tuple(group.weights[subject] for subject in group.subjects),
         )
 
     def recall(self, memory: Memory) -> None:
@@ -223,22 +255,36 @@ class Groups:
         group.texts = dict.fromkeys(frozenset(text) for text in memory.texts)
         for subject, name in memory.names:
             self._name(group, subject, name)
-        for subject, minute in memory.subjects:
-            self._believe(row, subject)
-            group.subjects[subject] = minute
+        group.subjects = dict(memory.subjects)
+        weights = memory.weights or (1.0,) * len(memory.subjects)  # kept by a release that did not weigh
+        group.weights = dict(zip(group.subjects, weights, strict=True))
+        self._weigh(row)
 
     def _name(self, group: _Group, subject: Subject, name: str) -> None:
         group.names[subject, name] = None
         self._by_name.setdefault((subject, name), set()).add(group.incident_id)
 
-    def _believe(self, row: int, subject: Subject) -> None:
-        """A subject more alerts in this group: where may its root be?"""
-        if subject.kind in ML_KINDS:
-            self._ttl[row] = TTL_ML_MIN
-        if subject in self._topology.index:
-            self._log[row] += _LOG_P[self._topology.hops_to(subject)]
-            belief = np.exp(self._log[row] - self._log[row].max())
-            self._belief[row] = belief / belief.sum()
+    def _weigh(self, row: int) -> None:
+        """Its members have changed: what is believed of its root must be thought anew when it is asked for."""
+        group = self._groups[row]
+        self._stale.add(row)
+        self._weight[row] = group.weight
+        self._ttl[row] = TTL_ML_MIN if any(subject.kind in ML_KINDS for subject in group.subjects) else TTL_MIN
+
+    def _believe(self, row: int) -> None:
+        """Where may the root of this group be, given all that alerts in it?"""
+        log = np.zeros(self._belief.shape[1])
+        for subject, weight in self._groups[row].weights.items():
+            if subject in self._topology.index:
+                log += weight * _LOG_P[self._topology.hops_to(subject)]
+        belief = np.exp(log - log.max()) if log.any() else np.zeros_like(log)
+        self._belief[row] = belief / (belief.sum() or 1.0)
+        self._stale.discard(row)
+
+    def stands_alone(self, incident_id: UUID) -> bool:
+        """Has nothing but one subject ever alerted in this incident?"""
+        group = self._known.get(incident_id)
+        return group is None or len(group.subjects) <= 1
 
     def close(self, incident_id: UUID) -> None:
         """Everything in this incident has ended: it takes no more, until one of its own alerts is added again."""
@@ -260,12 +306,9 @@ class Groups:
             row = int(np.argmin(self._last))
             del self._row[self._groups[row].incident_id]
             self._groups[row] = group
-            self._log[row] = self._belief[row] = 0.0
-            self._ttl[row] = TTL_MIN
         self._row[incident_id] = row
         self._first[row], self._last[row] = group.first, group.last
-        for subject in group.subjects:  # it had lost its row to others
-            self._believe(row, subject)
+        self._weigh(row)
         return row
 
     def _likely(self, subject: Subject, minute: float, chance: float) -> Iterator[tuple[int, float, float]]:
@@ -273,14 +316,16 @@ class Groups:
         topology and the best words; highest bound first, so that few are looked at one by one."""
         count = len(self._groups)
         hops = self._topology.hops_to(subject)
-        alerts = self._belief[:count] @ _P[hops]
-        tied = self._belief[:count] @ (hops < UNREACHABLE) >= MIN_SHARE
         apart = np.maximum(np.maximum(minute - self._last[:count], self._first[:count] - minute), 0.0)
         ttl = TTL_ML_MIN if subject.kind in ML_KINDS else self._ttl[:count]
+        for row in [row for row in self._stale if np.all(apart[row] <= (ttl if isinstance(ttl, float) else ttl[row]))]:
+            self._believe(row)
+        alerts = self._belief[:count] @ _P[hops]
+        tied = self._belief[:count] @ (hops < UNREACHABLE) >= MIN_SHARE
         decay = np.exp(-apart / 12) / 12
         if subject.kind in ML_KINDS:
             decay = 0.6 * decay + 0.4 * np.exp(-apart / 180) / 180
-        bound = np.log(1.5 * decay * alerts + 1e-300) - chance
+        bound = np.log(FURTHER * self._weight[:count] * decay * alerts + 1e-300) - chance
         rows = np.flatnonzero(tied & (apart <= ttl) & (bound > 0.0))
         for row in rows[np.argsort(-bound[rows], kind="stable")].tolist():
             yield row, float(alerts[row]), float(bound[row])
@@ -297,13 +342,13 @@ class Groups:
     @staticmethod
     def _ratio(group: _Group, subject: Subject, alerts: float, minute: float, *, tokens: frozenset[str]) -> float:
         apart = group.distance(minute)
-        decay = math.exp(-apart / 12) / 12
+        decay = math.exp(-apart / 12) / 12 * 0.5 ** (group.age(minute) / SPENT_MIN)
         if subject.kind in ML_KINDS:
             decay = 0.6 * decay + 0.4 * math.exp(-apart / 180) / 180
         before = group.subjects.get(subject)
         if before is not None:
             alerts *= 0.5 if abs(minute - before) < 30 else 0.1
-        return math.log(1.5 * decay * alerts * group.likeness(tokens) + 1e-300)
+        return math.log(FURTHER * group.weight * decay * alerts * group.likeness(tokens) + 1e-300)
 
     def _because(self, row: int, subject: Subject, minute: float, llr: float) -> str:
         group = self._groups[row]

@@ -95,18 +95,41 @@ class Pattern:
         at = self.topology.index.get(root) if root is not None else None
         return np.asarray(self._laws[:, at]) if at is not None else None
 
-    def places(self, changes: Sequence[Change]) -> tuple[list[Subject], Floats]:
-        """The catalogue's name for each change's subject, and log P(A | change): the mean over the known subjects at
-        which it may have acted, or `anywhere`."""
-        found = [self._place(change.subject) for change in changes]
-        logs = [self._of_several(c) if c.touches else log for c, (_, log) in zip(changes, found, strict=True)]
-        anywhere = self.anywhere
-        return [name for name, _ in found], np.array([anywhere if log is None else log for log in logs])
+    def places(
+        self, subjects: Sequence[Subject], touching: Sequence[tuple[int, tuple[Subject, ...]]] = ()
+    ) -> tuple[list[Subject], NDArray[np.intp], Floats]:
+        """For changes to these subjects, of which some touch others too: the catalogue's names, which of them each
+        change has, and log P(A | change): the mean over the known subjects at which it may have acted, or `anywhere`.
+        """
+        code = {subject: i for i, subject in enumerate(dict.fromkeys(subjects))}
+        at = np.fromiter(map(self.topology.listed, code), np.intp, len(code))
+        logs, named, names = np.append(self._roots, self.anywhere)[at], np.arange(len(code)), list(code)
+        for i in np.flatnonzero(at < 0).tolist():  # not the catalogue's own word for it
+            name, log = self._place(names[i])
+            logs[i] = logs[i] if log is None else log
+            names[i] = name
+            named[i] = code.setdefault(name, len(names))
+            if named[i] == len(names):
+                names.append(name)
+        codes = np.fromiter(map(code.__getitem__, subjects), np.intp, len(subjects))
+        given = logs[codes]
+        several: dict[tuple[Subject, ...], float | None] = {}
+        for i, others in touching:
+            acts_at = (subjects[i], *others)
+            if acts_at not in several:
+                several[acts_at] = self._of_several(acts_at)
+            log = several[acts_at]
+            given[i] = self.anywhere if log is None else log
+        return names, named[codes], given
 
     def root(self, change: Change) -> Subject | None:
         """The subject at which the change most likely acted; None when the catalogue knows none of them."""
         places = {name: log for name, log in map(self._place, (change.subject, *change.touches)) if log is not None}
         return max(sorted(places), key=lambda name: places[name]) if places else None
+
+    def reaches(self, root: Subject, subject: Subject) -> bool:
+        """Whether a fault of `root` may be felt at a subject, which need not alert."""
+        return root == subject or subject in self.catalog.downstream(root)
 
     def hops(self, root: Subject, alerting: Subject) -> int | None:
         """Hops of impact from root down to this alerting subject; None when it is out of reach."""
@@ -117,8 +140,8 @@ class Pattern:
         found = int(self._hops[alerting][self.topology.index[root]])
         return found if found <= MAX_HOPS else None
 
-    def _of_several(self, change: Change) -> float | None:
-        acts_at = {name: log for name, log in map(self._place, (change.subject, *change.touches)) if log is not None}
+    def _of_several(self, subjects: Sequence[Subject]) -> float | None:
+        acts_at = {name: log for name, log in map(self._place, subjects) if log is not None}
         if not acts_at:
             return None
         return float(np.logaddexp.reduce([acts_at[name] for name in sorted(acts_at)]) - np.log(len(acts_at)))

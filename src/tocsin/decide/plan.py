@@ -9,6 +9,7 @@ from datetime import datetime
 from uuid import UUID
 
 from tocsin.decide.compose import compose, follow, note
+from tocsin.decide.drift_words import drift_text
 from tocsin.decide.evidence import evidence_text
 from tocsin.decide.hands import after_its_end
 from tocsin.decide.redact import Redactor
@@ -66,7 +67,8 @@ def plan(incident: Incident, records: Sequence[Record], desk: Desk, *, now: date
         if name not in latest and (_is_told_by_parent(incident, name, desk) or _has_its_ticket(writer, latest, name)):
             continue
         planned, later = _plan_one(writer, latest.get(name), destination)
-        plans += [_with_evidence(one, latest.get(name), writer) for one in planned]
+        planned = [_with_evidence(one, latest.get(name), writer) for one in planned]
+        plans += [_pictured(one, latest.get(name), incident) for one in planned]
         again += [later] if later else []
     return Planned(plans=tuple(plans), again_at=min(again, default=None))
 
@@ -236,13 +238,30 @@ def _opened(writer: _Writer, destination: Destination, *, generation: int, previ
     )
 
 
+def _is_told(planned: Plan, current: Record | None) -> bool:
+    """Do the readers of the planned record know the cause already? Those of a next generation do not."""
+    if current is None or current.generation != planned.generation or not current.sent_version:
+        return False
+    return current.told is not None and current.told.scored
+
+
+def _pictured(planned: Plan, current: Record | None, incident: Incident) -> Plan:
+    """The plan, with a drawing of what happened when, as long as there is something new to its readers."""
+    news = planned.note is not None or not _is_told(planned, current)
+    return replace(planned, pictured=incident.attribution is not None and news)
+
+
 def _with_evidence(planned: Plan, current: Record | None, writer: _Writer) -> Plan:
     """The plan with the evidence as a file, once the incident is scored and as long as its readers were not told."""
     attribution = writer.incident.attribution
-    told_before = current is not None and current.sent_version > 0 and current.told is not None and current.told.scored
-    if attribution is None or not attribution.suspects or told_before or not writer.desk.attaches.get(planned.kind):
+    if attribution is None or _is_told(planned, current) or not writer.desk.attaches.get(planned.kind):
         return planned
-    text = evidence_text(attribution, writer.incident.display)
+    drift = writer.incident.enrichment.drift if writer.incident.enrichment else None
+    texts = [evidence_text(attribution, writer.incident.display)] if attribution.suspects else []
+    texts += [drift_text(drift)] if drift is not None and (texts or drift.measured) else []
+    if not texts:
+        return planned
+    text = "\n\n".join(texts)
     file = Attachment(
         id=UUID(bytes=hashlib.sha256(f"{planned.id}|{EVIDENCE}".encode()).digest()[:16]),
         name=EVIDENCE,

@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from zoneinfo import ZoneInfo
 
+from tocsin.decide.suppress import RESTLESS
 from tocsin.domain.alert import Alert, AlertState, Severity, Symptom
 from tocsin.domain.catalog import Catalog, Criticality, Entry, Ownership, Risk, Team
+from tocsin.domain.drift import DRIFTS
 from tocsin.domain.incident import Band, Incident, Routing
 from tocsin.domain.policy import Condition, Policy, Rule, Want
 from tocsin.domain.subject import Subject
@@ -15,6 +17,8 @@ from tocsin.domain.subject import Subject
 _CRITICALITY = {Criticality.CRITICAL: 0, Criticality.HIGH: 1, Criticality.MEDIUM: 2, Criticality.LOW: 3}
 _RISK = {Risk.HIGH: 0, Risk.MEDIUM: 1, Risk.LOW: 2}
 
+DRIFT_WITHOUT_EFFECT = "drift_without_effect"
+"""The named reason of a route that asks for less because of it."""
 NOBODY = "unassigned"
 """The team when nobody claims the subject and no catch_all is set; `tocsin check` refuses such mappings."""
 
@@ -28,20 +32,43 @@ def route(incident: Incident, catalog: Catalog, policy: Policy, *, now: datetime
     for rule in policy.rules:
         would_own = _owner(incident, catalog, policy, team=rule.team)
         if _holds(rule.when, incident, catalog, would_own, now):
-            want, because = _calmed(incident, rule.want, f"rule {rule.name} matches", now)
+            want, because = _calmed(incident, policy, rule.want, f"rule {rule.name} matches", now)
             return _routing(rule, want, because, reassign(incident, would_own), policy)
     owner = reassign(incident, _owner(incident, catalog, policy, team=""))
     if incident.severity is Severity.INFO:
         because = "no rule matches and nothing is worse than info"
         return _routing(Rule(name="default", want=Want.NONE), Want.NONE, because, owner, policy)
     because = f"no rule matches: a ticket for severity {incident.severity}"
-    return _routing(Rule(name="default", want=Want.TICKET), Want.TICKET, because, owner, policy)
+    want, because = _calmed(incident, policy, Want.TICKET, because, now)
+    return _routing(Rule(name="default", want=Want.TICKET), want, because, owner, policy)
 
 
-def _calmed(incident: Incident, want: Want, because: str, now: datetime) -> tuple[Want, str]:
+_LESS = (Want.NONE, Want.TICKET, Want.PAGE)
+
+
+def _calmed(incident: Incident, policy: Policy, want: Want, because: str, now: datetime) -> tuple[Want, str]:
+    """Less than the rule asks for: a flapping incident never pages, and a drift without effect gets what the policy's
+    `drift.without_effect` allows. What was asked before is not taken back for that."""
     if want is Want.PAGE and is_flapping(incident, now):
-        return Want.TICKET, f"{because}, but it flaps: a ticket instead of a page"
+        want, because = Want.TICKET, f"{because}, but it flaps: a ticket instead of a page"
+    most = policy.drift.without_effect
+    before = _LESS.index(incident.routing.want) if incident.routing else 0
+    if most is not None and max(_LESS.index(most), before) < _LESS.index(want) and _is_harmless_drift(incident):
+        because = f"{because}, but no effect of the drift was found and repeated ({DRIFT_WITHOUT_EFFECT})"
+        return _LESS[max(_LESS.index(most), before)], because
     return want, because
+
+
+def _is_harmless_drift(incident: Incident) -> bool:
+    """Only drift fires, all of it was tested, and none is more than chance, large enough to matter, and repeated."""
+    drift = incident.enrichment.drift if incident.enrichment else None
+    members = incident.firing or incident.members
+    return (
+        drift is not None
+        and drift.harmless
+        and {m.fingerprint for m in members} == {shift.fingerprint for shift in drift.shifts}
+        and all(m.alert.symptom in DRIFTS for m in members)
+    )
 
 
 def _routing(rule: Rule, want: Want, because: str, ownership: Ownership, policy: Policy) -> Routing:
@@ -70,8 +97,8 @@ def _destinations(rule: Rule, want: Want, policy: Policy) -> tuple[str, ...]:
 
 
 def is_flapping(incident: Incident, now: datetime) -> bool:
-    """The gate says so, or everything that fires is inside a flapping spell."""
-    if incident.gate is not None and incident.gate.reason == "flapping":
+    """The gate says so (or that it opens all the time), or everything that fires is inside a flapping spell."""
+    if incident.gate is not None and incident.gate.reason in RESTLESS:
         return True
     firing = incident.firing
     return bool(firing) and all(m.flapping_until is not None and m.flapping_until > now for m in firing)

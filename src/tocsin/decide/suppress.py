@@ -13,9 +13,12 @@ from zoneinfo import ZoneInfo
 
 from dateutil.rrule import rrule, rruleset, rrulestr
 
+from tocsin.decide.checks import repeated
 from tocsin.decide.deduplicate import is_flapping
-from tocsin.domain.alert import AlertState, Status, Symptom
+from tocsin.decide.noise import AT_ONCE, FULL, is_chronic
+from tocsin.domain.alert import AlertState, Resolves, Status, Symptom
 from tocsin.domain.catalog import Catalog
+from tocsin.domain.drift import DRIFTS
 from tocsin.domain.incident import Gate, GateState, Incident
 from tocsin.domain.policy import Outage, Policy, Window
 from tocsin.domain.subject import Subject
@@ -24,6 +27,10 @@ NOTED_LATE = timedelta(minutes=15)
 """An outage is often noted after its first symptoms: alerts this much earlier still count as its own."""
 ASK_AGAIN = timedelta(minutes=15)
 """For a known outage without an end, which only a person ends."""
+RESTLESS = ("flapping", "chronic")
+RETOLD = timedelta(minutes=30)
+"""An alert that expires within this time is told again while it lasts (Prometheus without Alertmanager: every minute,
+expiry 15 min); longer expiries are those of senders that tell once (an hour to days)."""
 _DAY = timedelta(days=1)
 
 
@@ -46,8 +53,9 @@ def gate(incident: Incident, policy: Policy, catalog: Catalog, *, now: datetime)
     1. `in_window`: a maintenance window covers it; muted until the window ends.
     2. `known_outage`: a known outage lies upstream of (or on) every firing member that no window covers; muted until
        its end, or asked again in 15 min when it has none.
-    3. `not_persistent`: its symptom must last longer and too few subjects alert; waiting until it has lasted. Once an
-       incident's gate was active this no longer counts.
+    3. `not_persistent`: its symptom must last longer (a drift test with `drift.checks`: fail more of its checks) and
+       too few subjects alert; waiting until it has. Once an incident's gate was active this no longer counts. A drift
+       test that was not repeated is no subject here: of many features some fail by chance at once.
 
     When all active members flap the reason says `flapping` (the gate stays active; a page becomes a ticket in route).
     When nothing fires any more, each member is judged by its last firing moment, so that the answer does not depend
@@ -56,20 +64,28 @@ def gate(incident: Incident, policy: Policy, catalog: Catalog, *, now: datetime)
     may change by itself.
     """
     members = incident.firing or incident.members
-    was_active = incident.gate is not None and incident.gate.state is GateState.ACTIVE
+    before = incident.gate if incident.gate is not None and incident.gate.state is GateState.ACTIVE else None
+    if before is not None and incident.firing and not _went_on(incident):
+        before = None
     windows = {m.fingerprint: _in_window(m, incident, policy, catalog, now) for m in members}
     exposed = [m for m in members if windows[m.fingerprint] is None]
     outage = _known_outage(exposed, policy, catalog, now)
-    alerting = {catalog.resolve(m.alert.subject) for m in exposed}
-    lasting = was_active or len(alerting) >= policy.persistence_subjects
-    verdicts = [windows[m.fingerprint] or outage or (_FREE if lasting else _persists(m, policy, now)) for m in members]
+    telling = [m for m in exposed if not is_restless(m, now=now) and not _must_repeat(m, policy, now)]
+    alerting = {catalog.resolve(m.alert.subject) for m in telling}
+    free = len(alerting) >= policy.persistence_subjects or (before is not None and before.reason not in RESTLESS)
+    verdicts = [
+        windows[m.fingerprint]
+        or outage
+        or (_FREE if free or (before and is_restless(m, now=now)) else _persists(m, policy, now))
+        for m in members
+    ]
     if not incident.firing:
-        return _recovered(verdicts, was_active=was_active)
+        return _recovered(verdicts, was_active=before is not None)
     active = [m for m, v in zip(members, verdicts, strict=True) if v.state is GateState.ACTIVE]
-    if active:
-        return _active(active, now)
-    first = min(verdicts, key=lambda v: (v.state is not GateState.WAITING, v.until or now))
     until = min((v.until for v in verdicts if v.until is not None), default=None)
+    if active:
+        return _active(active, now, until)
+    first = min(verdicts, key=lambda v: (v.state is not GateState.WAITING, v.until or now))
     return Gate(state=first.state, reason=first.reason, because=first.because, until=until)
 
 
@@ -165,21 +181,65 @@ def _explains(outage: Outage, member: AlertState, catalog: Catalog, now: datetim
 
 
 def _persists(member: AlertState, policy: Policy, now: datetime) -> _Verdict:
+    checks = policy.drift.checks
+    if checks is not None and member.alert.symptom in DRIFTS:
+        if not _must_repeat(member, policy, now):
+            return _FREE
+        because = (
+            f"{member.alert.symptom} on {member.alert.subject} must fail {checks.failed} of {checks.of} checks,"
+            f" or last {checks.at_most.total_seconds() / 3600:g} h"
+        )
+        until = member.starts_at + checks.at_most
+        return _Verdict(state=GateState.WAITING, reason="not_persistent", because=because, until=until)
     span = policy.persistence.get(member.alert.symptom, timedelta(0))
     until = member.starts_at + span
-    if _last_fired(member, now) >= until:
+    told_again = not _is_retold(member) or member.last_received_at >= member.starts_at + span / 2
+    if _last_fired(member, now) >= until and told_again:
         return _FREE
     minutes = span.total_seconds() / 60
     because = f"{member.alert.symptom} on {member.alert.subject} must last {minutes:g} min"
+    if not told_again:
+        because += ", and its sender has not told it again"
+        until = max(until, now + span / 2)
     return _Verdict(state=GateState.WAITING, reason="not_persistent", because=because, until=until)
 
 
-def _active(members: list[AlertState], now: datetime) -> Gate:
-    if not all(is_flapping(m, now=now) for m in members):
+def _is_retold(member: AlertState) -> bool:
+    """Does its sender tell it again and again while it lasts? That is what a short expiry says: then one report and
+    silence is an alert that was over at once, although we let it fire until it expires."""
+    alert = member.alert
+    return alert.resolves is Resolves.EXPIRY and alert.expires_after is not None and alert.expires_after <= RETOLD
+
+
+def _must_repeat(member: AlertState, policy: Policy, now: datetime) -> bool:
+    """A drift test repeats: of many features some fail by chance, so that several at once are no sign either."""
+    checks = policy.drift.checks
+    return checks is not None and member.alert.symptom in DRIFTS and not repeated(member, checks, now=now)
+
+
+def _active(members: list[AlertState], now: datetime, again_at: datetime | None) -> Gate:
+    """`again_at`: when what is still held back may be free."""
+    if not all(is_restless(m, now=now) for m in members):
         return Gate(state=GateState.ACTIVE, reason="active")
-    until = min(m.flapping_until for m in members if m.flapping_until is not None)
-    because = f"{members[0].alert.name} on {members[0].alert.subject} keeps opening and ending; held open"
-    return Gate(state=GateState.ACTIVE, reason="flapping", because=because, until=until)
+    what = f"{members[0].alert.name} on {members[0].alert.subject}"
+    if all(is_flapping(m, now=now) for m in members):
+        until = min(t for t in (*(m.flapping_until for m in members), again_at) if t is not None)
+        because = f"{what} keeps opening and ending; held open"
+        return Gate(state=GateState.ACTIVE, reason="flapping", because=because, until=until)
+    because = f"{what} opens all the time: its latest {FULL} times within a day"
+    return Gate(state=GateState.ACTIVE, reason="chronic", because=because, until=again_at)
+
+
+def is_restless(member: AlertState, *, now: datetime) -> bool:
+    """Does it flap, or open all the time? It corroborates nothing then, and what only such alerts say pages nobody."""
+    return is_flapping(member, now=now) or is_chronic(member, now)
+
+
+def _went_on(incident: Incident) -> bool:
+    """Has something fired all the time since the incident was let through? When what fires now began long after
+    all else had ended, the incident was over in between, and must last anew."""
+    began = min(member.starts_at for member in incident.firing) - timedelta(minutes=AT_ONCE)
+    return any(m.ends_at is not None and m.ends_at >= began for m in incident.members if m.status is Status.RESOLVED)
 
 
 def _recovered(verdicts: list[_Verdict], *, was_active: bool) -> Gate:

@@ -31,18 +31,35 @@ class Topology:
             sorted({*catalog.entries, *(up for e in catalog.entries.values() for up in e.depends_on)})
         )
         self.index: dict[Subject, int] = {subject: i for i, subject in enumerate(self.subjects)}
+        self._listed = {subject: self.index[subject] for subject in catalog.entries}
         self.monitored = np.array([self._is_monitored(s) for s in self.subjects], dtype=bool)
         self.reach = self._reach()
         self.digest = self._digest()
-        self._columns: OrderedDict[Subject, NDArray[np.intp]] = OrderedDict()
+        self._columns: OrderedDict[Subject, NDArray[np.int8]] = OrderedDict()
+        self._below: OrderedDict[Subject, dict[Subject, int]] = OrderedDict()
 
-    def hops_to(self, subject: Subject) -> NDArray[np.intp]:
+    def listed(self, subject: Subject) -> int:
+        """The place of a subject that has an entry of its own; -1 for any other."""
+        return self._listed.get(subject, -1)
+
+    def below(self, root: Subject) -> dict[Subject, int]:
+        """The monitored subjects that feel a fault of `root`, with their hops, nearest first."""
+        known = self._below.pop(root, None)
+        if known is None:
+            found = self.catalog.downstream(root).items()
+            known = {v: hops for v, hops in found if v in self._listed and self.monitored[self._listed[v]]}
+        self._below[root] = known
+        if len(self._below) > _COLUMNS:
+            self._below.popitem(last=False)
+        return known
+
+    def hops_to(self, subject: Subject) -> NDArray[np.int8]:
         """Every root's hops down to this subject of the catalogue (UNREACHABLE: never), in the order of `subjects`."""
         known = self._columns.get(subject)
         if known is not None:
             self._columns.move_to_end(subject)
             return known
-        column = np.full(len(self.subjects), UNREACHABLE, dtype=np.intp)
+        column = np.full(len(self.subjects), UNREACHABLE, dtype=np.int8)
         column[self.index[subject]] = 0
         for above, hops in self.catalog.upstream(subject).items():
             column[self.index[above]] = hops

@@ -210,6 +210,11 @@ def quantity(alert: Alert, pen: Pen, *, at_worst: bool = False) -> str:
     return f"{label} {observed}{worst}{limit}"
 
 
+def share_of(alert: Alert) -> float:
+    """What turns the alert's numbers into shares of 1; 0 when they are none."""
+    return {"share": 1.0, "%": 0.01}.get(_unit(alert)[1], 0.0)
+
+
 def _unit(alert: Alert) -> tuple[str, str]:
     """The metric in words and its unit."""
     words = [word for word in re.split(r"[\W_]+", alert.metric.lower()) if word]

@@ -83,11 +83,15 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Distribution:
-    """Binned reference and current shares of one feature or prediction; labels name the bins."""
+    """Binned reference and current shares of one feature or prediction; labels name the bins. How many rows either
+    side counted is only there when the sender told it: without both there is nothing to test."""
 
     labels: tuple[str, ...]
     reference: tuple[float, ...]
     current: tuple[float, ...]
+    reference_size: int | None = None
+    current_size: int | None = None
+    """Where it is known better than by the alert's `sample_size`: without missing values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

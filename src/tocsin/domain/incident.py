@@ -11,6 +11,7 @@ from uuid import UUID
 from tocsin.domain.alert import AlertState, Sample, Severity, Symptom
 from tocsin.domain.catalog import Entry, Ownership
 from tocsin.domain.change import Change
+from tocsin.domain.drift import Drift
 from tocsin.domain.family import ALONE, Family
 from tocsin.domain.people import NOBODY, Hands
 from tocsin.domain.policy import Want
@@ -75,6 +76,17 @@ class Suspect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What one scorer or rule would have answered, kept for comparison: at most five candidates, best first, each as the
+    ids of the changes judged as one (the speaker first). A rule gives an order only."""
+
+    candidates: tuple[tuple[str, ...], ...]
+    probabilities: tuple[float, ...] = ()
+    no_change: float = 0.0
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attribution:
     """Every candidate change against "no known change explains this". Suspects come best first, at most five;
     `other` is the probability of the candidates not shown. suspects + other + no_change = 1."""
@@ -90,6 +102,11 @@ class Attribution:
     digest: str
     """Hash of the inputs, for exact replay."""
     low_evidence: bool = True
+    order: str = ""
+    """Whose order the suspects stand in, when it is not that of what was learned (decide/guard.py)."""
+    order_why: str = ""
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+    """What every scorer and rule answered, by name: what the guard is judged by once a person confirms the cause."""
 
     @property
     def first(self) -> Suspect | None:
@@ -144,6 +161,8 @@ class Enrichment:
     similar: tuple[Similar, ...] = ()
     samples: tuple[Sample, ...] = ()
     advice: tuple[Advice, ...] = ()
+    drift: Drift | None = None
+    """What its drift alerts are worth; None when it has none."""
 
 
 NOT_AMONG_THEM = "none"
@@ -182,6 +201,8 @@ class Memory:
     names: tuple[tuple[Subject, str], ...]
     texts: tuple[tuple[str, ...], ...]
     """The words of its first alerts' names."""
+    weights: tuple[float, ...] = ()
+    """By subject, how much of a surprise its alert was: 1 for what never alerts, near 0 for what always does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -108,6 +108,34 @@ class Flapping:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Checks:
+    """So many of the last checks must fail before a drift pages or tickets. After `at_most` it is let through anyhow,
+    so that a sender that reports once is not held for ever."""
+
+    failed: int = 2
+    of: int = 3
+    at_most: timedelta = timedelta(hours=25)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftPolicy:
+    """When a drift counts, and what follows when it does not. The sizes are those of correlation.md §6."""
+
+    significance: float = 0.05
+    """The largest q (share of false finds) at which a shift is taken for more than chance."""
+    mean_shift: float = 0.2
+    """Moves of the mean from here matter, in standard deviations of the reference."""
+    shape: float = 0.1
+    """Changes of shape from here matter: Wasserstein distance after taking the mean's move away, same unit."""
+    distance: float = 0.1
+    """Jensen-Shannon distances between categories from here matter."""
+    checks: Checks | None = None
+    """None: the first failed check counts."""
+    without_effect: Want | None = None
+    """The most that is asked for a drift that was tested and has no effect; None: what the route says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Redaction:
     """What must not leave. `keys` are label or field names whose values go; `patterns` are named regexes."""
 
@@ -161,6 +189,7 @@ class Policy:
     """How long a symptom must last before its incident may page or ticket; absent means at once."""
     persistence_subjects: int = 2
     """…unless this many subjects alert."""
+    drift: DriftPolicy = DriftPolicy()
     flapping: Flapping = Flapping()
     windows: tuple[Window, ...] = ()
     outages: tuple[Outage, ...] = ()

@@ -258,4 +258,6 @@ class Plan:
     hold_s: float = 0.0
     """A new record waits this long for attribution."""
     attachments: tuple[Attachment, ...] = ()
-    """Files for the record; one whose id is known is written anew until it was sent."""
+    """Files for the record; one whose id is known is written anew until it was tried."""
+    pictured: bool = False
+    """Its readers learn something of the cause: the incident's timeline is drawn for them, anew where there is one."""

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import pkgutil
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
+from importlib.abc import InspectLoader
+from importlib.util import find_spec
 
 from tocsin.domain.errors import BadMapping
 from tocsin.domain.message import Hook, Source
@@ -21,15 +23,14 @@ def names() -> tuple[str, ...]:
 
 
 def find(name: str) -> Source:
-    """The source of this name or alias; only its own module is imported unless an alias must be looked up.
+    """The source of this name or alias; only modules that mention the name are imported.
 
     Raises BadMapping when no source has the name; the text names the nearest."""
     if name in names():
         return _load(name)
-    known = _aliases()
-    if name in known:
-        return _load(known[name])
-    near = get_close_matches(name, (*names(), *known), n=3, cutoff=0.5)
+    if aliased := _aliased(name):
+        return aliased
+    near = get_close_matches(name, (*names(), *_aliases()), n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     raise BadMapping([f"source {name!r} is not known; {hint}`tocsin sources list` shows all {len(names())}"])
 
@@ -47,6 +48,17 @@ def _load(name: str) -> Source:
     return source
 
 
-@cache
-def _aliases() -> dict[str, str]:
-    return {alias: name for name in names() for alias in _load(name).aliases}
+@lru_cache(maxsize=512)
+def _aliased(name: str) -> Source | None:
+    found = (_load(one) for one in names() if name in _text(one))
+    return next((source for source in found if name in source.aliases), None)
+
+
+def _text(name: str) -> str:
+    """What stands in the source's own module, read without importing it."""
+    spec = find_spec(f"{__name__}.{name}")
+    return spec.loader.get_source(spec.name) or "" if spec and isinstance(spec.loader, InspectLoader) else ""
+
+
+def _aliases() -> list[str]:
+    return [alias for name in names() for alias in _load(name).aliases]

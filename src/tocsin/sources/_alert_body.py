@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from tocsin.domain.alert import Alert, Cohort, Distribution, Resolves, Sample, Severity, Status, Symptom
 from tocsin.domain.message import Hook, Message
 from tocsin.domain.subject import Subject
+from tocsin.sources._distribution import counted
 from tocsin.sources._identity import environment_of, symptom_of
 from tocsin.sources._native import Labels, Link, Links, Moment, Span, Strict, Word, Words, text_labels
 
@@ -31,6 +32,9 @@ class DistributionBody(Strict):
     labels: list[Word] = Field(min_length=1, max_length=200, description="Names of the bins.")
     reference: list[Share] = Field(description="Share of each bin in the reference data.")
     current: list[Share] = Field(description="Share of each bin now.")
+    reference_size: int | None = Field(
+        default=None, ge=1, lt=2**63, description="Rows in the reference; with `sample_size` the drift can be tested."
+    )
 
     @model_validator(mode="after")
     def _equally_long(self) -> Self:
@@ -112,4 +116,10 @@ def _end(body: AlertBody) -> datetime | None:
 def _distribution(body: DistributionBody | None) -> Distribution | None:
     if body is None:
         return None
-    return Distribution(labels=tuple(body.labels), reference=tuple(body.reference), current=tuple(body.current))
+    return Distribution(
+        labels=tuple(body.labels),
+        reference=tuple(body.reference),
+        current=tuple(body.current),
+        reference_size=body.reference_size or counted(body.reference),
+        current_size=counted(body.current),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from tocsin.domain.alert import Distribution
@@ -13,21 +14,35 @@ MAX_BINS = 200
 COMMON_BINS = 10
 """Bins over which two histograms with edges of their own are laid."""
 
+_MAY_BE_PERCENT = range(95, 106)
+"""Whole numbers that add up to this may be percentages, each rounded."""
 
-def binned(labels: object, reference: object, current: object) -> Distribution | None:
+
+def binned(labels: object, reference: object, current: object, *, reference_size: object = None) -> Distribution | None:
     """Counts, shares or percentages of the same bins as shares that add up to 1; labels name the bins, or are the
-    edges between them. None when these are no such lists, or one of them counts nothing."""
+    edges between them. None when these are no such lists, or one of them counts nothing. How many rows they are is
+    told (`reference_size`), or added up where they are counts."""
     before, now = _weights(reference), _weights(current)
     names = _names(labels, len(now))
     if not before or not now or len(before) != len(now) or len(names) != len(now):
         return None
-    return Distribution(labels=names, reference=before, current=now)
+    told = number(reference_size)
+    size = int(told) if told is not None and 1 <= told < 2**63 else counted(reference)
+    return Distribution(labels=names, reference=before, current=now, reference_size=size, current_size=counted(current))
 
 
 def by_category(reference: dict[str, object], current: dict[str, object]) -> Distribution | None:
     """Weights per category; what one side lacks is 0 there. The largest categories first, MAX_BINS of them."""
     names = sorted({*reference, *current}, key=lambda name: (-_most(name, reference, current), name))[:MAX_BINS]
     return binned(names, [reference.get(name, 0) for name in names], [current.get(name, 0) for name in names])
+
+
+def counted(weights: object) -> int | None:
+    """How many rows these counts are; None when they may be shares or rounded percentages."""
+    found = [number(value) for value in weights] if isinstance(weights, (list, tuple)) else []
+    whole = [int(value) for value in found if value is not None and math.isfinite(value) and value == int(value) >= 0]
+    total = sum(whole)
+    return total if len(whole) == len(found) and 1 < total < 2**63 and total not in _MAY_BE_PERCENT else None
 
 
 def overlaid(reference_edges: object, reference: object, current_edges: object, current: object) -> Distribution | None:
@@ -43,7 +58,8 @@ def overlaid(reference_edges: object, reference: object, current_edges: object, 
     if not math.isfinite(width) or width <= 0:
         return None
     grid = [low + width * n for n in range(COMMON_BINS)] + [high]
-    return binned(grid, _laid(old, before, grid), _laid(new, now, grid))
+    laid = binned(grid, _laid(old, before, grid), _laid(new, now, grid))
+    return laid and replace(laid, reference_size=counted(reference), current_size=counted(current))
 
 
 def density_weights(edges: object, density: object) -> list[float]:

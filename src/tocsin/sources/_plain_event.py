@@ -177,7 +177,12 @@ def _alert(event: PlainEvent, words: str, labels: dict[str, str], occasion: Occa
         model_version=version,
         cohort=cohort,
         per_version=bool(version or cohort),
-        distribution=binned(spread.get("labels"), spread.get("reference"), spread.get("current")),
+        distribution=binned(
+            spread.get("labels"),
+            spread.get("reference"),
+            spread.get("current"),
+            reference_size=spread.get("reference_size"),
+        ),
         samples=_samples(data),
         labels={"type": event.type, "event_source": event.source} | labels,
         links=links_of({"event": data.get("url") or data.get("link")}),

@@ -37,11 +37,13 @@ class Offender(BaseModel):
 
 
 class Spread(BaseModel):
-    """How one column was spread: weights of the bins in the reference data and now."""
+    """How one column was spread: weights of the bins in the reference data and now. `reference_size` says of how many
+    rows the reference is, where its weights are shares: with it the drift can be tested."""
 
     labels: list[Any] = []
     reference: list[Any] = []
     current: list[Any] = []
+    reference_size: Any = None
 
 
 class Envelope(BaseModel):
@@ -118,7 +120,9 @@ class Envelope(BaseModel):
     def distribution(self, column: str) -> Distribution | None:
         """How the column was spread, when the wrapper says so."""
         told = self.distributions.get(column)
-        return binned(told.labels, told.reference, told.current) if told else None
+        if told is None:
+            return None
+        return binned(told.labels, told.reference, told.current, reference_size=told.reference_size)
 
 
 def opened(body: Any, hook: Hook) -> tuple[Envelope, Any]:  # noqa: ANN401

@@ -6,6 +6,7 @@ Nothing is signed. https://support.freshstatus.io/ (Webhooks)
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from tocsin.domain.alert import Resolves, Severity, Status
@@ -97,9 +98,9 @@ def _affected(body: Fields) -> list[str]:
 
 
 def _maintenance(body: Fields, kind: str, key: str, message: Message, hook: Hook) -> Normalized:
+    """A planned change of every affected service, because a window mutes what its change is about."""
     title, word = body.need("title"), _word(body, kind)
-    affected = [Subject.of("service", name) for name in _affected(body)]
-    outcome = OUTCOMES.get(word, ChangeOutcome.UNKNOWN)
+    first, *others = [Subject.of("service", name) for name in dict.fromkeys(_affected(body) or [title])]
     done = word in OVER
     begins, ends = body.time("scheduled_start_time", "start_time"), body.time("scheduled_end_time", "end_time")
     known = change(
@@ -108,12 +109,11 @@ def _maintenance(body: Fields, kind: str, key: str, message: Message, hook: Hook
         source=NAME,
         id=f"maintenance:{key}",
         kind=ChangeKind.CHANGE_REQUEST,
-        subject=affected[0] if affected else Subject.of("service", title),
+        subject=first,
         occurred_at=begins or body.inner("event_data").time("event_created_on"),
         finished_at=body.inner("event_data").time("event_created_on") if done else None,
-        outcome=outcome,
+        outcome=OUTCOMES.get(word, ChangeOutcome.UNKNOWN),
         summary=f"Maintenance {word or 'noted'}: {title}",
-        touches=affected[1:],
         labels={
             "approved": "false" if done else "true",  # webhooks of Freshstatus tell of one's own page alone
             "planned_start": begins.isoformat() if begins else "",
@@ -121,7 +121,8 @@ def _maintenance(body: Fields, kind: str, key: str, message: Message, hook: Hook
             "source": body.text("source"),
         },
     )
-    return Normalized(changes=(known,))
+    beside = (replace(known, id=f"{known.id}:{other.name}"[:512], subject=other) for other in others)
+    return Normalized(changes=(known, *beside))
 
 
 def _event_id(message: Message) -> str:
@@ -154,7 +155,7 @@ and note JSON, which also tells of the end:
   "incident_status": "{{note_incident_status}}", "message": "{{note_message}}", "status": "{{note_status}}"}}
 ```
 
-The planned window of a maintenance mutes alerts of its first affected service, until it is completed or cancelled. An
+The planned window of a maintenance mutes alerts of every affected service, until it is completed or cancelled. An
 incident is known by its title: notes of other templates do not name the incident.
 """,
 )

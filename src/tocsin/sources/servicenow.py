@@ -147,20 +147,23 @@ def _event_id(event: _Event, action: RecordAction, comment: str) -> str:
     return f"{event.event_id or f'{event.sys_id}:{event.sys_mod_count}'}:{action}"
 
 
-SETUP = """System Definition → Business Rules → New. Table Incident, When `async`, Insert and Update, condition
-`current.correlation_display == 'tocsin'`, Advanced:
+SETUP = """Import `integrations/servicenow/tocsin-update-set.xml` (System Update Sets → Retrieved Update Sets; it
+changes no base record, docs/howto/servicenow.md). Then, in `sys_properties.list`:
+
+- `tocsin.url`: `{url}`
+- `tocsin.secret`: `{secret}` (kept encrypted; it signs what is posted)
+- `tocsin.user`: the user name that Tocsin writes with, so that our own edits are not told. Give the same name as
+  `own_account` in the hook's `defaults`.
+- `tocsin.changes`: `true`, to be told of approved change requests too: their window mutes alerts of their configuration
+  item, and one that is implemented or closed may explain a symptom.
+
+Without the set: a Business Rule for each kind of edit, on the table Incident, When `async`, Update, with a filter
+condition such as *Correlation display is Tocsin, State changes to Resolved* (an async script cannot ask what changed).
+Advanced, with `acknowledged`, `resolved`, `closed`, `reopened`, `reassigned`, `priority_changed`, `commented` or
+`cause_set` as `action`:
 
 ```javascript
 (function executeRule(current, previous) {{
-  var moves = {{ 2: 'acknowledged', 6: 'resolved', 7: 'closed', 8: 'closed' }};
-  var action = 'updated';
-  if (current.operation() == 'insert') action = 'created';
-  else if (current.state.changes() && +previous.state >= 6 && +current.state < 6) action = 'reopened';
-  else if (current.state.changes()) action = moves[+current.state] || 'updated';
-  else if (current.caused_by.changes() && !current.caused_by.nil()) action = 'cause_set';
-  else if (current.assigned_to.changes() || current.assignment_group.changes()) action = 'reassigned';
-  else if (current.priority.changes()) action = 'priority_changed';
-  else if (current.work_notes.changes()) action = 'commented';
   var request = new sn_ws.RESTMessageV2();
   request.setHttpMethod('POST');
   request.setEndpoint('{url}');
@@ -169,7 +172,7 @@ SETUP = """System Definition → Business Rules → New. Table Incident, When `a
   request.setRequestBody(JSON.stringify({{
     event_id: current.getUniqueValue() + ':' + current.sys_mod_count,
     table: current.getTableName(), sys_id: current.getUniqueValue(), number: '' + current.number,
-    correlation_id: '' + current.correlation_id, action: action, state: current.getDisplayValue('state'),
+    correlation_id: '' + current.correlation_id, action: 'resolved', state: current.getDisplayValue('state'),
     assigned_to: current.getDisplayValue('assigned_to'),
     assignment_group: current.getDisplayValue('assignment_group'),
     priority: current.getDisplayValue('priority'), work_notes: '' + current.work_notes.getJournalEntry(1),
@@ -181,12 +184,7 @@ SETUP = """System Definition → Business Rules → New. Table Incident, When `a
 }})(current, previous);
 ```
 
-- Instead of Bearer the rule may sign: `X-Tocsin-Timestamp` (epoch seconds) and `X-Tocsin-Signature: sha256=` with the
-  hex HMAC-SHA256 of timestamp, dot and body.
-- `own_account` in the hook's `defaults` names the user that Tocsin writes with, so that our writes are known as ours.
-- A second rule on the table Change Request, without the condition, tells of changes: docs/howto/changes.md has it.
-  An approved request's planned window mutes alerts of its configuration item; one that is implemented or closed is a
-  change that may explain a symptom.
+docs/howto/changes.md has the rule for change requests.
 """
 
 SOURCE = Source(

@@ -16,7 +16,7 @@ MOST_TRIES = 3
 
 
 def keep(connection: Connection, plans: Sequence[Plan]) -> None:
-    """Keep the plans' files; one that was not sent yet is written anew."""
+    """Keep the plans' files; one that was not tried yet is written anew."""
     files = [(p, file) for p in plans for file in p.attachments]
     bulk(
         connection,
@@ -25,7 +25,8 @@ def keep(connection: Connection, plans: Sequence[Plan]) -> None:
         " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS f (id uuid, incident_id uuid, destination text,"
         "  generation int, name text, media_type text, content text)"
         " JOIN records USING (incident_id, destination, generation)"
-        " ON CONFLICT (id) DO UPDATE SET content = excluded.content WHERE known.confirmed_at IS NULL",
+        " ON CONFLICT (id) DO UPDATE SET content = excluded.content"
+        "  WHERE known.confirmed_at IS NULL AND known.tries = 0",
         [
             {
                 "incident_id": p.incident_id,
@@ -39,15 +40,53 @@ def keep(connection: Connection, plans: Sequence[Plan]) -> None:
             for p, file in files
         ],
     )
-    if files:
+    _send_soon(connection, [p.id for p, _ in files])
+
+
+def give(
+    connection: Connection, incident_id: UUID, *, name: str, media_type: str, content: bytes, kinds: Sequence[str]
+) -> None:
+    """Give this file to the newest record of the incident at every desk of these kinds. One that was not tried yet is
+    written anew; one that was is left as it is, so that a desk that may hold it already never gets a second."""
+    given = rows(
+        connection,
+        "INSERT INTO attachments AS known (id, record_id, name, media_type, content)"
+        " SELECT CAST(md5(r.id::text || '|' || CAST(:name AS text)) AS uuid), r.id, :name, :media_type, :content"
+        " FROM records r WHERE r.incident_id = :incident AND r.kind = ANY(:kinds) AND r.state <> 'closed'"
+        "  AND NOT EXISTS (SELECT FROM records later WHERE later.incident_id = r.incident_id"
+        "   AND later.destination = r.destination AND later.generation > r.generation)"
+        " ON CONFLICT (id) DO UPDATE SET content = excluded.content"
+        "  WHERE known.confirmed_at IS NULL AND known.tries = 0"
+        " RETURNING record_id",
+        incident=incident_id,
+        name=name,
+        media_type=media_type,
+        content=content,
+        kinds=list(kinds),
+    )
+    _send_soon(connection, [row.record_id for row in given])
+
+
+def _send_soon(connection: Connection, record_ids: Sequence[UUID]) -> None:
+    """Files alone wake a record that else needs nothing."""
+    if record_ids:
         run(
             connection,
             "UPDATE records SET next_attempt_at = coalesce(next_attempt_at, clock_timestamp())"
             " WHERE id = ANY(:ids) AND state IN ('settled', 'shadow') AND EXISTS (SELECT FROM attachments a"
             "  WHERE a.record_id = records.id AND a.confirmed_at IS NULL AND a.tries < :most)",
-            ids=[p.id for p, _ in files],
+            ids=list(record_ids),
             most=MOST_TRIES,
         )
+
+
+def not_tried(connection: Connection, record_id: UUID) -> None:
+    """An attempt that could not make the record tried none of its files."""
+    run(
+        connection,
+        "UPDATE attachments SET tries = tries - 1 WHERE record_id = :id AND confirmed_at IS NULL AND tries > 0",
+        id=record_id,
+    )
 
 
 def take(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, list[Attachment]]:

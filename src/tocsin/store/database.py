@@ -24,6 +24,10 @@ DECIDE_LOCK = 7_201
 MIGRATION_LOCK = 7_201_042
 """Advisory lock that lets only one process migrate at a time."""
 
+OPTIONS = "-c timezone=UTC -c jit=off -c idle_in_transaction_session_timeout=60s"
+"""Of every session. A process that is stopped in the middle of a transaction holds its locks, and everybody up, for a
+minute at most: as long as a lease."""
+
 
 def dumped(value: object) -> str:
     """JSON text of domain values, as PostgreSQL's jsonb takes it (NUL characters cannot be stored and go)."""
@@ -55,7 +59,7 @@ class Database:
             url,
             pool_size=pool_size,
             max_overflow=10,
-            connect_args={"connect_timeout": 5, "options": "-c timezone=UTC -c jit=off"},
+            connect_args={"connect_timeout": 5, "options": OPTIONS},
         )
         _ask_the_idle(self.engine)
 

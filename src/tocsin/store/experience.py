@@ -1,47 +1,56 @@
 """What have people confirmed, and what came to nothing? Read from history as it stands: nothing is kept twice.
 
-Every number can thus be read (`tocsin learned`), reset (a moment before which nothing counts) and made again.
+Every number can thus be read (`tocsin learned`), reset (a moment before which nothing counts) and made again. All of it
+stands as of the latest confirmed incident, so that it moves by people's words alone, and never with the clock.
 """
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row
 
-from tocsin.decide.experience import Confirmed, Experience, Exposure, learned
+from tocsin.decide.experience import COLD, Confirmed, Experience, Exposure, learned
+from tocsin.decide.guard import LATEST, LEARNED, NO_RECORD, RIVALS, Record, Trial, judged
 from tocsin.domain.audit import AuditEntry
 from tocsin.domain.catalog import Catalog
-from tocsin.domain.change import ChangeKind
+from tocsin.domain.change import Change, ChangeKind
 from tocsin.domain.incident import NOT_AMONG_THEM
 from tocsin.domain.subject import Subject
 from tocsin.store.database import Database, rows, run
 from tocsin.store.inbox import write_audit
-from tocsin.store.incidents import load_changes_by_id, load_incidents
+from tocsin.store.incidents import ATTRIBUTION, load_changes_by_id, load_incidents
 
 MOST = 500
 """The latest confirmations; the reference refits on 250 (correlation.md §2.1)."""
-KEPT_S = 600.0
-"""Exposures are counted anew after this, confirmations at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taught:
+    """What confirmed causes have taught, and the record of everybody who had foreseen them or not."""
+
+    experience: Experience = COLD
+    record: Record = NO_RECORD
 
 
 class Learned:
-    """The experience of each environment, read again when somebody has confirmed a cause, or after ten minutes."""
+    """What each environment has learned, read again when somebody has confirmed a cause."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._kept: dict[str, tuple[tuple[Any, ...], float, Catalog, Experience]] = {}
+        self._kept: dict[str, tuple[tuple[Any, ...], Catalog, Taught]] = {}
 
-    def of(self, environment: str, catalog: Catalog) -> Experience:
+    def of(self, environment: str, catalog: Catalog) -> Taught:
         """What was learned in this environment, by this catalogue's names."""
         state = _state(self._database, environment)
         kept = self._kept.get(environment)
-        if kept and kept[0] == state and kept[2] is catalog and time.monotonic() - kept[1] < KEPT_S:
-            return kept[3]
+        if kept and kept[0] == state and kept[1] is catalog:
+            return kept[2]
         found = read(self._database, environment, catalog)
-        self._kept[environment] = (state, time.monotonic(), catalog, found)
+        self._kept[environment] = (state, catalog, found)
         return found
 
 
@@ -58,23 +67,30 @@ def _state(database: Database, environment: str) -> tuple[Any, ...]:
     return tuple(row)
 
 
-def read(database: Database, environment: str, catalog: Catalog) -> Experience:
-    """The experience, counted from the database."""
+def read(database: Database, environment: str, catalog: Catalog) -> Taught:
+    """What was learned and the record beside it, counted from the database."""
     with database.transaction() as connection:
+        confirmed = rows(
+            connection,
+            "SELECT id, confirmed_change, opened_at, attribution, attribution->>'onset_at' AS onset_at,"
+            " attribution->>'scored_at' AS scored_at FROM incidents"
+            " WHERE environment = :environment AND confirmed_change <> ''"
+            " AND opened_at >= (SELECT learn_since FROM installation) ORDER BY opened_at DESC, id DESC LIMIT :most",
+            environment=environment,
+            most=MOST,
+        )
+        if not confirmed:
+            return Taught()
+        last = confirmed[0]
+        onset_at, scored_at = _moment(last.onset_at, last.opened_at), _moment(last.scored_at, last.opened_at)
         exposed = rows(
             connection,
             "SELECT kind, subject, count(*) AS n, min(occurred_at) AS since FROM changes"
             " WHERE environment = :environment AND occurred_at >= (SELECT learn_since FROM installation)"
-            " GROUP BY kind, subject",
+            " AND occurred_at <= :onset_at AND received_at <= :scored_at GROUP BY kind, subject",
             environment=environment,
-        )
-        confirmed = rows(
-            connection,
-            "SELECT id, confirmed_change, opened_at, attribution->>'onset_at' AS onset_at FROM incidents"
-            " WHERE environment = :environment AND confirmed_change <> ''"
-            " AND opened_at >= (SELECT learn_since FROM installation) ORDER BY opened_at DESC LIMIT :most",
-            environment=environment,
-            most=MOST,
+            onset_at=onset_at,
+            scored_at=scored_at,
         )
         incidents = load_incidents(connection, [row.id for row in confirmed])
         causes = load_changes_by_id(
@@ -82,25 +98,47 @@ def read(database: Database, environment: str, catalog: Catalog) -> Experience:
         )
         seen = rows(
             connection,
-            "SELECT clock_timestamp() AS at, count(*) AS incidents FROM incidents WHERE environment = :environment"
-            " AND opened_at >= (SELECT learn_since FROM installation)",
+            "SELECT count(*) AS incidents FROM incidents WHERE environment = :environment"
+            " AND opened_at >= (SELECT learn_since FROM installation) AND (opened_at, id) <= (:opened_at, :id)",
             environment=environment,
+            opened_at=last.opened_at,
+            id=last.id,
         )[0]
-    return learned(
+    experience = learned(
         [_exposure(row) for row in exposed],
         [
             Confirmed(
                 cause=causes.get(row.confirmed_change),
                 none=row.confirmed_change == NOT_AMONG_THEM,
                 members=incidents[row.id].members if row.id in incidents else (),
-                onset_at=datetime.fromisoformat(row.onset_at) if row.onset_at else row.opened_at,
+                onset_at=_moment(row.onset_at, row.opened_at),
             )
             for row in reversed(confirmed)
         ],
         catalog,
         incidents=int(seen.incidents),
-        now=seen.at,
+        now=scored_at,
     )
+    return Taught(experience=experience, record=judged(_trials(confirmed, causes)))
+
+
+def _moment(text: str | None, otherwise: datetime) -> datetime:
+    return datetime.fromisoformat(text) if text else otherwise
+
+
+def _trials(confirmed: Sequence[Row[Any]], causes: dict[str, Change]) -> list[Trial]:
+    """What everybody had answered to the latest confirmed incidents, oldest first. Without answers (an older release
+    scored it) or with a cause that no longer is known nobody is judged."""
+    found = []
+    for row in reversed(confirmed[:LATEST]):
+        none = row.confirmed_change == NOT_AMONG_THEM
+        if row.attribution is None or not (none or row.confirmed_change in causes):
+            continue
+        scored = ATTRIBUTION.validate_python(row.attribution)
+        if {LEARNED, *RIVALS} <= set(scored.answers):
+            cause = "" if none else row.confirmed_change
+            found.append(Trial(answers=scored.answers, candidates=scored.candidates, cause=cause))
+    return found
 
 
 def _exposure(row: Row[Any]) -> Exposure:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -53,13 +53,15 @@ def keep(connection: Connection, changes: Sequence[Mirrored]) -> None:
     )
 
 
-def lease(database: Database, limit: int) -> list[Leased]:
-    """Take up to `limit` changes that are due, oldest first, of destinations that neither rest nor are paused."""
+def lease(database: Database, limit: int, *, but: Collection[str] = ()) -> list[Leased]:
+    """Take up to `limit` changes that are due, oldest first, of destinations that neither rest nor are paused nor are
+    named in `but`."""
     with database.transaction() as connection:
         found = rows(
             connection,
             "WITH due AS (SELECT destination, change_id FROM mirrored_changes m"
             "  WHERE next_attempt_at <= clock_timestamp() AND (lease_until IS NULL OR lease_until < clock_timestamp())"
+            "  AND destination <> ALL(:but)"
             "  AND NOT EXISTS (SELECT FROM destinations d WHERE d.name = m.destination AND (d.paused_at IS NOT NULL"
             "   OR d.rests_until > clock_timestamp() OR d.mode <> 'live'))"
             "  ORDER BY next_attempt_at LIMIT :limit FOR UPDATE SKIP LOCKED)"
@@ -67,6 +69,7 @@ def lease(database: Database, limit: int) -> list[Leased]:
             " WHERE m.destination = due.destination AND m.change_id = due.change_id RETURNING m.destination, m.payload",
             limit=limit,
             lease=LEASE_S,
+            but=list(but),
         )
     return [Leased(destination=row.destination, change=CHANGE.validate_python(row.payload)) for row in found]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -132,17 +132,22 @@ def add_note(connection: Connection, record_ids: Sequence[UUID], note_ids: Seque
     )
 
 
-def lease(database: Database, limit: int, tokens: Sequence[UUID]) -> list[Record]:
+def lease(
+    database: Database, limit: int, tokens: Sequence[UUID], *, room: Callable[[str], int] | None = None
+) -> list[Record]:
     """Take up to `limit` due records for delivery, each with one of `tokens`: of every destination what it may be sent
-    now, creates of pages first, then creates, ends, updates and notes, each oldest due first."""
+    now, creates of pages first, then creates, ends, updates and notes, each oldest due first. `room` says how many of a
+    destination the caller has a place for."""
     free = list(tokens[:limit])
     leased: list[Row[Any]] = []
     with database.transaction() as connection:
         now = rows(connection, "SELECT clock_timestamp() AS at")[0].at
-        ready = destinations.waiting(connection)
+        ready = [(one, busy) for one, busy in destinations.waiting(connection) if room is None or room(one.name) > 0]
         for behind, (standing, under_way) in enumerate(ready):
             share = -(-len(free) // (len(ready) - behind))
-            allowed = min(share, allowance(standing, under_way=under_way, now=now))
+            allowed = min(
+                share, allowance(standing, under_way=under_way, now=now), room(standing.name) if room else limit
+            )
             found = _lease_of(connection, standing, free[:allowed]) if allowed else []
             del free[: len(found)]
             if found and standing.limited:
@@ -152,23 +157,6 @@ def lease(database: Database, limit: int, tokens: Sequence[UUID]) -> list[Record
         notes = _open_notes(connection, ids)
         files = attachments.take(connection, ids)
     return [_record(row, tuple(notes.get(row.id, ())), tuple(files.get(row.id, ()))) for row in leased]
-
-
-def nothing_moves(database: Database, within: timedelta) -> bool:
-    """Has something been due for this long, and nothing been taken up in that time?"""
-    with database.transaction() as connection:
-        return bool(
-            rows(
-                connection,
-                "SELECT EXISTS (SELECT FROM records"
-                "  WHERE next_attempt_at <= clock_timestamp() - CAST(:within AS interval)"
-                "  AND (lease_until IS NULL OR lease_until < clock_timestamp()))"
-                " AND NOT EXISTS (SELECT FROM records WHERE lease_until > clock_timestamp() - CAST(:within AS interval)"
-                "  + make_interval(secs => :lease)) AS stuck",
-                within=within,
-                lease=LEASE_S,
-            )[0].stuck
-        )
 
 
 def _lease_of(connection: Connection, standing: Standing, tokens: Sequence[UUID]) -> Sequence[Row[Any]]:
@@ -264,6 +252,8 @@ def settle(
     )
     if held and confirmation is not None:
         _confirm(connection, confirmation)
+    if held and record.attachments and not (record.external_id or (confirmation and confirmation.external_id)):
+        attachments.not_tried(connection, record.id)
     if held:
         run(
             connection,

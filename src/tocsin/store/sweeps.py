@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from tocsin.domain.policy import Retention
-from tocsin.store import mirroring, shadows
+from tocsin.store import mirroring, pictures, shadows
 from tocsin.store.database import Database, rows, run
 from tocsin.store.decisions import environments_due
 
@@ -25,6 +25,7 @@ class Due:
     attribute: bool
     deliver: bool
     errands: bool = False
+    draw: bool = False
 
 
 def due(database: Database) -> Due:
@@ -48,10 +49,12 @@ def due(database: Database) -> Due:
                 "    AND (d.paused_at IS NOT NULL OR d.rests_until > clock_timestamp() OR d.mode <> 'live')))"
                 "  OR EXISTS (SELECT FROM destinations WHERE alert_at <= clock_timestamp() AND paused_at IS NULL)"
                 " AS deliver,"
-                " EXISTS (SELECT FROM errands WHERE next_attempt_at <= clock_timestamp()) AS errands"
-            )
+                " EXISTS (SELECT FROM errands WHERE next_attempt_at <= clock_timestamp()) AS errands,"
+                " EXISTS (SELECT FROM pictures WHERE due_at <= clock_timestamp() AND tries < :most) AS draw"
+            ),
+            {"most": pictures.MOST_TRIES},
         ).one()
-    return Due(work=row.work, attribute=row.attribute, deliver=row.deliver, errands=row.errands)
+    return Due(work=row.work, attribute=row.attribute, deliver=row.deliver, errands=row.errands, draw=row.draw)
 
 
 def keep_house(database: Database, retention: Retention) -> None:
@@ -89,3 +92,4 @@ def keep_house(database: Database, retention: Retention) -> None:
         )
         shadows.forget(connection, retention.attempts)
         mirroring.forget(connection, retention.attempts)
+        pictures.forget(connection, retention)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask import Blueprint, Response, abort, current_app, make_response, redirect, render_template, request, url_for
@@ -12,11 +12,16 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from tocsin.config.settings import Settings
 from tocsin.domain.incident import Incident
-from tocsin.store import Database, destinations, health, jobs, mappings, mending, reading, review
+from tocsin.domain.timeline import FILE
+from tocsin.receive import Receiver
+from tocsin.store import Database, destinations, health, jobs, mappings, mending, pictures, reading, review
+from tocsin.store.scorecards import scorecards
 from tocsin.web import rendered
 from tocsin.web.session import COOKIE, SESSION_S, allowed, opened, same_origin
 
 DEAD_SHOWN = 200
+RULES_SINCE = timedelta(days=30)
+RULES_SHOWN = 200
 
 console = Blueprint("console", __name__, template_folder="templates", static_folder="static")
 
@@ -89,7 +94,27 @@ def incident(display: str) -> str:
     """One incident: the ticket, its likely causes, members, records and story."""
     found = _found(display)
     story = reading.incident_story(_database(), found.number)
-    return render_template("incident.html", incident=found, members=found.members[:100], ticket=_ticket(story), **story)
+    return render_template(
+        "incident.html",
+        incident=found,
+        members=found.members[:100],
+        ticket=_ticket(story),
+        picture=pictures.of_incident(_database(), found.number),
+        **story,
+    )
+
+
+@console.get(f"/incidents/<display>/{FILE}")
+def timeline(display: str) -> AnyResponse:
+    """The incident's timeline as a picture; its page, which says why, while there is none."""
+    found = _found(display)
+    picture = pictures.of_incident(_database(), found.number)
+    if picture is None or picture.content is None:
+        return redirect(url_for("console.incident", display=found.display))
+    response = Response(picture.content, mimetype=pictures.MEDIA_TYPE)
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.add_etag()
+    return response.make_conditional(request)
 
 
 @console.route("/incidents/<display>/cause", methods=["GET", "POST"])
@@ -137,6 +162,15 @@ def shadow() -> str:
         chosen=chosen,
         asked=asked,
     )
+
+
+@console.get("/rules")
+def rules() -> str:
+    """Scorecards of the alert rules over the last thirty days, worst first."""
+    receiver: Receiver = current_app.extensions["tocsin.receiver"]
+    until, team = _database().now(), request.args.get("team", "")
+    found = scorecards(_database(), receiver.catalog, since=until - RULES_SINCE, until=until, team=team)
+    return render_template("rules.html", cards=found[:RULES_SHOWN], team=team, days=RULES_SINCE.days)
 
 
 @console.get("/quarantine")

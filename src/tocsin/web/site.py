@@ -24,6 +24,7 @@ def site(settings: Settings, receiver: Receiver) -> Flask:
     app = Flask("tocsin.web")
     app.extensions["tocsin.database"] = Database(settings.database_url, pool_size=4)
     app.extensions["tocsin.settings"] = settings
+    app.extensions["tocsin.receiver"] = receiver
     app.register_blueprint(api)
     app.register_blueprint(console)
 

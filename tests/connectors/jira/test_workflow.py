@@ -9,6 +9,7 @@ import pytest
 
 from tests.connectors.builders import after, note, task, wanted
 from tests.connectors.jira.board import QUIET, RESOLVED, Board
+from tocsin.domain.alert import Severity
 from tocsin.domain.record import Reason
 
 
@@ -31,6 +32,17 @@ def test_a_refired_outage_opens_its_issue_again(board: Board) -> None:
     second = board.settled(replace(board.opened(), wanted=RESOLVED))
     board.settled(replace(second, wanted=QUIET))
     assert board.issue["status_category"] == "new"
+
+
+def test_what_got_graver_while_it_was_closed_is_written_once_it_is_open_again(board: Board) -> None:
+    board.fault("commit_then_drop")
+    first = task(wanted=QUIET)
+    lost = board.send(first)
+    board.moves("Done")
+    second = board.settled(after(lost, first, wanted=replace(RESOLVED, severity=Severity.CRITICAL), tried=(QUIET,)))
+    assert board.issue["fields"]["priority"]["name"] == "High", "a closed issue is not edited"
+    board.settled(replace(second, wanted=replace(QUIET, severity=Severity.CRITICAL)))
+    assert (board.issue["status_category"], board.issue["fields"]["priority"]["name"]) == ("new", "Highest")
 
 
 def test_names_do_not_matter_but_categories(board: Board) -> None:

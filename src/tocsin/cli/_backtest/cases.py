@@ -16,6 +16,7 @@ from uuid import UUID
 import orjson
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from tocsin.decide.series import Series
 from tocsin.domain.alert import Alert, AlertState, Severity, Status, Symptom
 from tocsin.domain.catalog import Catalog, Entry
 from tocsin.domain.change import Change, ChangeKind, ChangeOutcome
@@ -102,15 +103,6 @@ class CaseLine(_Lenient):
     alerts: tuple[AlertLine, ...] = ()
     series: tuple[SeriesLine, ...] = ()
     truth: TruthLine | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
-    """A measured course, up to the decision."""
-
-    subject: Subject
-    metric: str
-    points: tuple[tuple[datetime, float], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,4 +242,5 @@ def _series(said: SeriesLine, decide_at: datetime) -> Series:
 
 def line_of(case: dict[str, Any]) -> bytes:
     """One line of a case file."""
-    return orjson.dumps(case, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_PASSTHROUGH_SUBCLASS, default=str)
+    options = orjson.OPT_APPEND_NEWLINE | orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_UTC_Z
+    return orjson.dumps(case, option=options, default=str)

@@ -101,11 +101,13 @@ def allowed_to_write(patient: Patient, place: str) -> Patient:
 
 
 def place_of(patient: Patient) -> str:
-    """Where a probe goes unless somebody says otherwise: the connector's own default, else the first team's."""
+    """Where a probe goes unless somebody says otherwise: the connector's own default, else the first team's, else what
+    teams without an address of their own get."""
     _, field, setting = PROBES.get(patient.destination.kind, ("", "", ""))
     own = patient.destination.text(setting) if setting else ""
     given = [address[field] for _, address in sorted(patient.inspection.addresses.items()) if address.get(field)]
-    return str(own or (given[0] if given else ""))
+    last = "default_routing_key" if field == "routing_key" and patient.destination.text("default_routing_key") else ""
+    return str(own or (given[0] if given else last))
 
 
 # --- how it stands here ---

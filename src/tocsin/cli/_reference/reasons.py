@@ -33,6 +33,10 @@ ACTIONS: dict[str, tuple[str, str]] = {
         "Gate, owner and route were decided.",
         "a [gate's reason](#gate-reasons) when it is muted or waits, else a [want](#want)",
     ),
+    "picture.failed": (
+        "The incident's timeline could not be drawn; its tickets and pages go out all the same.",
+        "`drawing_failed`, `library_missing` (matplotlib cannot be loaded by `tocsin worker --attribute`)",
+    ),
     "message.read": ("Somebody had stored raw messages read.", "`replay`"),
     "message.replayed": ("Somebody had a quarantined message put back.", "`quarantine`"),
     "record.revived": ("Somebody had dead records tried again.", "`asked`"),
@@ -67,9 +71,10 @@ UPDATES = (
 GATES: dict[str, str] = {
     "active": "Nothing holds it back.",
     "flapping": "All that fires flaps: active, but a page becomes a ticket.",
+    "chronic": "All that fires opens many times a day, or flaps: active, but a page becomes a ticket.",
     "in_window": "A maintenance window covers it.",
     "known_outage": "A known outage lies upstream of all that alerts.",
-    "not_persistent": "Its symptom must last longer and too few subjects alert.",
+    "not_persistent": "Its symptom must last longer, or fail more of its checks, and too few subjects alert.",
     "recovered_before_persisting": "It ended before it had lasted long enough.",
 }
 

@@ -71,6 +71,11 @@ def write_fields(work: Work) -> Outcome | None:
     return None
 
 
+def write_fields_reopened(work: Work) -> Outcome | None:
+    """What changed while it was closed: a closed issue may not be editable, so it is opened first."""
+    return write_fields(work) if work.reopened else None
+
+
 def _priority(work: Work) -> dict[str, object]:
     wanted, now = priority_of(work.config, work.task.wanted), work.known.priority
     ours = {work.sent.get("priority", ""), *(priority_of(work.config, one) for one in work.task.tried)}
@@ -98,6 +103,7 @@ _STEPS: tuple[Callable[[Work], Outcome | None], ...] = (
     guard,
     write_fields,
     move,
+    write_fields_reopened,
     write_links,
     write_issue_links,
     write_notes,

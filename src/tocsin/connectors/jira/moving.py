@@ -35,7 +35,9 @@ def move(work: Work) -> Outcome | None:
         return _go(work, work.config.done_transition, into_done=True)
     ended_by_us = any(one.status == "resolved" for one in (before, *work.task.tried) if one is not None)
     if is_done and ended_by_us and as_we_left_it:
-        return _go(work, work.config.reopen_transition, into_done=False)
+        stop = _go(work, work.config.reopen_transition, into_done=False)
+        work.reopened = stop is None
+        return stop
     taken_on = wanted.acknowledged_by and not (before is not None and before.acknowledged_by)
     if taken_on and issue.category == "new" and as_we_left_it:
         return _take_on(work)

@@ -34,6 +34,8 @@ class Work:
     issue: Issue | None = None
     created: bool = False
     adopted: bool = False
+    reopened: bool = False
+    """By this attempt."""
     sent: dict[str, object] = field(default_factory=dict)
     notes: list[UUID] = field(default_factory=list)
     attachments: list[UUID] = field(default_factory=list)

@@ -52,6 +52,11 @@ class Config(Connection):
         description="Without api_token, show work notes by triggering the key again. Off: a page that a person has"
         " closed meanwhile would ring again for a note.",
     )
+    timeline_images: bool = Field(
+        default=False,
+        description="Show the timeline's picture in the incident, not only a link to it. For responders whose browsers"
+        " reach the console over https without its login (single sign-on in front of it).",
+    )
     events_per_minute: int = Field(
         default=100,
         ge=10,

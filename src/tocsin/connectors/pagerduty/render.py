@@ -16,6 +16,7 @@ from tocsin.connectors.pagerduty.config import Config
 from tocsin.domain.alert import Severity
 from tocsin.domain.record import Note, Wanted
 from tocsin.domain.seen import MirroredChange
+from tocsin.domain.timeline import FILE
 
 MAX_SUMMARY = 1024
 """Over-long summaries are refused, not cut (trigger-events)."""
@@ -53,7 +54,7 @@ def render(config: Config, wanted: Wanted) -> Event:
         "custom_details": _details(wanted),
     }
     event |= {"payload": {name: value for name, value in payload.items() if value}, "client": PRODUCT}
-    return event | _contexts(wanted)
+    return event | _contexts(config, wanted)
 
 
 def severity(config: Config, wanted: Wanted) -> str:
@@ -67,14 +68,17 @@ def worse(now: str, before: str) -> bool:
     return ranks.get(now, len(ranks)) < ranks.get(before, len(ranks))
 
 
-def _contexts(wanted: Wanted) -> Event:
-    """Links, pictures, and the way back to our own page."""
+def _contexts(config: Config, wanted: Wanted) -> Event:
+    """Links, pictures, and the way back to our own page, below which the timeline's picture lies."""
     shown: Event = {}
     ours = next((url for text, url in wanted.links if text == wanted.display), "")
-    if ours:
-        shown["client_url"] = ours
     pictures = [(text, url) for text, url in wanted.links if _is_picture(url)]
     links = [(text, url) for text, url in wanted.links if not _is_picture(url)]
+    if ours:
+        shown["client_url"] = ours
+        timeline = ("Timeline", f"{ours}/{FILE}")
+        to = pictures if config.timeline_images and _is_picture(timeline[1]) else links
+        to.insert(1, timeline)
     if links:
         shown["links"] = [{"href": url, "text": one_line(text, MAX_SUMMARY)} for text, url in links[:MAX_LINKS]]
     if pictures:

@@ -46,7 +46,7 @@ def probe(config: Config, inspection: Inspection, instance: Instance) -> Iterato
         yield refused("create", made)
         return
     yield from _judged(made, fields)
-    yield _taken_back(config, instance, made)
+    yield _taken_back(config, instance, made, inspection.probe_group)
 
 
 def _judged(made: Mapping[str, str], fields: Mapping[str, str]) -> Iterator[Finding]:
@@ -65,7 +65,7 @@ def _judged(made: Mapping[str, str], fields: Mapping[str, str]) -> Iterator[Find
         yield ok("create", made.get("number", ""), "Created as asked")
 
 
-def _taken_back(config: Config, instance: Instance, made: Mapping[str, str]) -> Finding:
+def _taken_back(config: Config, instance: Instance, made: Mapping[str, str], group: str) -> Finding:
     """Cancelled with a note; where the instance knows no cancelling, resolved."""
     number, path = made.get("number", ""), f"{config.table}/{made['sys_id']}"
     closing = {"close_code": config.close_code, "close_notes": WHY}
@@ -73,7 +73,7 @@ def _taken_back(config: Config, instance: Instance, made: Mapping[str, str]) -> 
         answer = _call(config, instance, "PATCH", path, {"state": state, **closing})
         if not isinstance(answer, Failure) and answer.get("state") == state:
             _call(config, instance, "PATCH", path, {"work_notes": WHY})
-            return ok("probe", number, f"Created in {made.get('assignment_group', '')}, then {word} with a note")
+            return ok("probe", number, f"Created in {group}, then {word} with a note")
     return error("probe", number, "Created, and could not be cancelled: it still stands", f"cancel {number} by hand")
 
 

@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from tocsin.domain.errors import BadPayload
-from tocsin.simulators.answers import Clock, Json, html, reply, utc_now
+from tocsin.simulators.answers import Clock, Json, file_of, html, is_picture, reply, utc_now
 from tocsin.simulators.faults import FaultKind, Plan
 from tocsin.simulators.jira import adf
 from tocsin.simulators.jira.alerts import Alerts
@@ -260,7 +260,15 @@ class Vendor:
                 abort(404, f"{key}: no such issue")
             if one.key != key:
                 return redirect(f"/browse/{one.key}")
-            return render_template("jira/issue.html", one=one, to_html=adf.to_html, issues=self.site.issues)
+            return render_template(
+                "jira/issue.html", one=one, to_html=adf.to_html, issues=self.site.issues, is_picture=is_picture
+            )
+
+        @site.get("/secure/attachment/<number>/<name>")
+        def file(number: str, name: str) -> Response:
+            every = (file for one in self.site.issues.values() for file in one.attachments)
+            found = next((file for file in every if (file.id, file.name) == (number, name)), None)
+            return file_of(found.raw) if found else abort(404, f"{number}: no such file")
 
         return site
 

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlparse
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from tocsin.simulators.answers import file_of, is_picture
 from tocsin.simulators.servicenow.columns import DATE_TIMES, JOURNALS
 from tocsin.simulators.servicenow.instance import Instance, Row
 from tocsin.simulators.servicenow.shown import JOURNAL_LABEL, author, display
@@ -48,6 +49,7 @@ def pages(instance: Callable[[], Instance]) -> Blueprint:
         ]
         children = [_shown(here, one) for one in here.children(row["sys_id"])]
         files = [one for one in here.rows("sys_attachment") if one["table_sys_id"] == row["sys_id"]]
+        pictures = [one for one in files if is_picture(here.files.get(one["sys_id"], b""))]
         change = here.row("change_request", row["caused_by"]) or {}
         return render_template(
             "servicenow/incident.html",
@@ -55,6 +57,7 @@ def pages(instance: Callable[[], Instance]) -> Blueprint:
             notes=notes,
             children=children,
             files=files,
+            pictures=pictures,
             cause=change.get("short_description", ""),
         )
 
@@ -64,9 +67,7 @@ def pages(instance: Callable[[], Instance]) -> Blueprint:
         row = here.row("sys_attachment", sys_id)
         if row is None:
             abort(404, f"{sys_id}: no such file")
-        # Shown as a download: what a stranger uploaded must not run as a page of this site.
-        headers = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
-        return Response(here.files.get(sys_id, b""), content_type="application/octet-stream", headers=headers)
+        return file_of(here.files.get(sys_id, b""))
 
     @site.get("/nav_to.do")
     @site.get("/incident.do")

@@ -40,6 +40,7 @@ QUIET = frozenset({"skipped", "skip", "no-op", "no_op", "not run", "running", "p
 UNPLACED_EXPIRES_AFTER = timedelta(days=7)
 """A test that failed before its SQL was compiled may be placed on another subject when it passes: it ends by itself."""
 
+_HEADING = re.compile(r"(\w{1,40} Error) in \w{1,40} \S{1,300}(?: \(.{1,500}\))?")
 _AGES = re.compile(r"/dbt/(sources|freshness)/")
 _PERIODS = {"minute": 60, "hour": 3600, "day": 86400}
 
@@ -201,6 +202,17 @@ def _ended(result: Result, n: int) -> datetime | None:
     return max((at for phase in phases if (at := time_at(phase, f"results.{n}.timing.completed_at"))), default=None)
 
 
+def _words(message: object) -> str:
+    """What dbt says of a result: its first line, and below `Runtime Error in model orders (models/orders.sql)`, which
+    only says where, the line that says what."""
+    first = first_line(message)
+    heading = _HEADING.fullmatch(first)
+    if not heading or not isinstance(message, str):
+        return first
+    what = first_line(message.strip().partition("\n")[2])
+    return f"{heading[1]}: {what}"[:300] if what else first
+
+
 def _test_alert(result: Result, run: _Run, at: datetime | None) -> Alert:
     test = tested(result.kind, result.parts[1:], result.sql, run.known)
     dataset = test.dataset or run.dataset
@@ -211,7 +223,7 @@ def _test_alert(result: Result, run: _Run, at: datetime | None) -> Alert:
     where = f"{test.column} of {dataset}" if test.column and dataset else dataset or run.job.name
     broke = result.verdict not in PASSED | WARNED | {"fail"}
     why = "could not be evaluated" if broke else "failed" if firing else "passed"
-    said = first_line(result.message)
+    said = _words(result.message)
     return run.report.alert(
         name=test.name,
         subject=Subject.of("dataset", dataset) if dataset else run.job,
@@ -233,7 +245,7 @@ def _test_alert(result: Result, run: _Run, at: datetime | None) -> Alert:
 def _build_alert(result: Result, run: _Run, at: datetime | None) -> Alert:
     firing = result.verdict not in PASSED
     writes = result.kind in BUILT
-    said = first_line(result.message)
+    said = _words(result.message)
     contract = isinstance(result.message, str) and "enforced contract" in result.message[:2000]
     return run.report.alert(
         name="BuildFailed" if writes else "OperationFailed",

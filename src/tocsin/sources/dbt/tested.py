@@ -42,7 +42,7 @@ def tested(resource_type: str, names: Sequence[str], sql: str, known: frozenset[
     name = names[0] if names else "test"
     relations = list(_relations(sql))
     tables = {relation[-1]: relation for relation in reversed(relations)}
-    table = _longest_in(name, tables) or _longest_in(name, known)
+    table = _first_in(name, tables) or _first_in(name, known)
     singular = len(names) < 2 and not _GENERIC.match(name)
     if singular or not table:
         first = relations[0] if relations else ()
@@ -59,14 +59,11 @@ def _relations(sql: str) -> Iterator[tuple[str, ...]]:
         yield tuple(part.strip() for part in found[1].translate(_QUOTES).split("."))
 
 
-def _longest_in(name: str, tables: Iterable[str]) -> str:
-    """The longest of the tables that stands in the test's name as a part of its own, after the test's kind."""
-    fits = (
-        [table for table in tables if table and f"_{table}_" in f"{name}_"]
-        if isinstance(tables, (dict, frozenset))
-        else []
-    )
-    return max(fits, key=len, default="")
+def _first_in(name: str, tables: Iterable[str]) -> str:
+    """The table that stands first in the test's name as a part of its own, after the test's kind, the longest of those
+    that begin there: a later one is the test's argument (`relationships_orders_customer_id__id__ref_customers_`)."""
+    places = [(f"{name}_".find(f"_{table}_"), -len(table), table) for table in tables if table]
+    return min((place for place in places if place[0] >= 0), default=(0, 0, ""))[2]
 
 
 def _of_source(kind: str, table: str, relation: tuple[str, ...]) -> tuple[str, str]:

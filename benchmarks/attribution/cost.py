@@ -1,0 +1,134 @@
+"""What does one scoring cost? Time at 2,000 candidates × 165 subjects, memory at 1,000 services."""
+
+from __future__ import annotations
+
+import gc
+import resource
+import time
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.random import Generator
+
+from benchmarks.attribution.product import Told, catalog_of, moment
+from benchmarks.attribution.world import DAY, KIND_SHARE, KINDS, LAWS, LOOK_BACK, NAMES, Case, Made, World
+from tocsin.decide.attribute import attribute
+from tocsin.domain.catalog import Catalog, Entry
+from tocsin.domain.change import Change
+from tocsin.domain.incident import Incident
+from tocsin.domain.subject import Subject
+
+CANDIDATES = 2_000
+SERVICES = 1_000
+INCIDENTS = 40
+REPEATS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Milliseconds of CPU for one scoring, without and with series; megabytes for the tables of a large catalogue."""
+
+    plain_ms: np.ndarray
+    series_ms: np.ndarray
+    grown_mb: float
+    whole_mb: float
+
+    def lines(self) -> list[str]:
+        """For people."""
+        return [
+            f"one scoring, {CANDIDATES} candidates x 165 subjects, {what}: p50 {np.median(took):.1f} ms,"
+            f" p99 {np.quantile(took, 0.99):.1f} ms of CPU"
+            for what, took in (("no series", self.plain_ms), ("with series", self.series_ms))
+        ] + [
+            f"memory at {SERVICES} services: {self.grown_mb:.0f} MB for tables and {INCIDENTS} scorings of"
+            f" {CANDIDATES} candidates; {self.whole_mb:.0f} MB the whole process"
+        ]
+
+
+def cost(seed: int = 1) -> Cost:
+    """Measure it. Run it in a process of its own: memory is what the process grew by."""
+    rng = np.random.default_rng([seed, 5])
+    grown, whole = _memory(rng)
+    plain, series = _latency(seed, rng)
+    return Cost(plain_ms=plain, series_ms=series, grown_mb=grown, whole_mb=whole)
+
+
+def _latency(seed: int, rng: Generator) -> tuple[np.ndarray, np.ndarray]:
+    world = World(law=LAWS["matched"], seed=seed)
+    told, catalog = Told(world), catalog_of(world)
+    cases = [case for case in world.evaluated() if any(alert.series for alert in case.alerts)][:INCIDENTS]
+    plain, series = [], []
+    for case in cases:
+        incident, changes = told.incident(case), _crowd(case, told, rng)
+        for _ in range(REPEATS):
+            plain.append(_timed(incident, changes, catalog, case, ()))
+            series.append(_timed(incident, changes, catalog, case, told.series(case)))
+    return np.array(plain) * 1e3, np.array(series) * 1e3
+
+
+def _crowd(case: Case, told: Told, rng: Generator) -> list[Change]:
+    """So many changes in the 72 h before, of the world's mix."""
+    first = min(alert.at for alert in case.alerts)
+    return [
+        told.change(
+            Made(
+                id=f"{case.id}-{i:05d}",
+                kind=str(rng.choice(KINDS, p=KIND_SHARE)),
+                node=int(rng.integers(165)),
+                at=first - float(rng.uniform(0, LOOK_BACK)),
+                known=bool(rng.random() >= 0.05),
+            )
+        )
+        for i in rng.permutation(CANDIDATES).tolist()
+    ]
+
+
+def _timed(incident: Incident, changes: list[Change], catalog: Catalog, case: Case, series: tuple) -> float:
+    began = time.process_time()
+    attribute(incident, changes, catalog, now=moment(case.decide_at), series=series)
+    return time.process_time() - began
+
+
+def _memory(rng: Generator) -> tuple[float, float]:
+    names = [Subject(f"service:s{n:04d}") for n in range(SERVICES)]
+    needs = [rng.choice(n, min(n, 1 + int(rng.poisson(1.3))), replace=False).tolist() for n in range(SERVICES)]
+    catalog = Catalog(
+        entries={
+            name: Entry(subject=name, depends_on=tuple(names[v] for v in found))
+            for name, found in zip(names, needs, strict=True)
+        }
+    )
+    at = moment(30 * DAY)
+    _score(names[:1], [], catalog, at)  # what is imported at the first scoring is not the tables
+    gc.collect()
+    before = _megabytes()
+    for _ in range(INCIDENTS):
+        changes = [_made(f"m{i}", names[int(rng.integers(SERVICES))], rng) for i in range(CANDIDATES)]
+        alerting = [names[int(v)] for v in rng.choice(SERVICES, 12, replace=False)]
+        _score(alerting, changes, catalog, at)
+    after = _megabytes()
+    return after - before, after
+
+
+def _made(id: str, subject: Subject, rng: Generator) -> Change:
+    at = moment(30 * DAY - float(rng.uniform(1, LOOK_BACK)))
+    return Change(
+        id=id,
+        hook="h",
+        source="s",
+        environment="production",
+        kind=NAMES[str(rng.choice(KINDS, p=KIND_SHARE))],
+        subject=subject,
+        occurred_at=at,
+        received_at=at,
+    )
+
+
+def _score(alerting: list[Subject], changes: list[Change], catalog: Catalog, at: datetime) -> None:
+    attribute(Told.outage(alerting, at), changes, catalog, now=at)
+
+
+def _megabytes() -> float:
+    """The largest resident size of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

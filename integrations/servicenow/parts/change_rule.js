@@ -1,0 +1,3 @@
+(function executeRule(current, previous) {
+    TocsinTell.tellChange(current);
+})(current, previous);

@@ -1,0 +1,67 @@
+"""Which changes are parts of one? Those of one run or commit, and those to one subject within two minutes.
+
+Such changes are one candidate (correlation.md §2): about every fifth real commit comes within minutes of another."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tocsin.decide.candidates import Candidates
+from tocsin.domain.change import ChangeKind
+
+Floats = NDArray[np.float64]
+Places = NDArray[np.intp]
+
+OVERLAP_MIN = 2.0
+
+
+def overlapping(candidates: Candidates, lags: Floats, places: Places) -> dict[int, list[int]]:
+    """The group of every candidate that overlaps another: indices, sorted. Members share one list. `places` says which
+    candidates act at the same subject."""
+    order = np.lexsort((lags, places))
+    together = (np.diff(places[order]) == 0) & (np.diff(lags[order]) <= OVERLAP_MIN)
+    pairs = zip(order[:-1][together].tolist(), order[1:][together].tolist(), strict=True)
+    parent: dict[int, int] = {}
+
+    def root(i: int) -> int:
+        while (up := parent.setdefault(i, i)) != i:
+            parent[i] = parent[up]
+            i = parent[i]
+        return i
+
+    for i, j in (*pairs, *candidates.of_one_work()):
+        parent[root(i)] = root(j)
+    groups: dict[int, list[int]] = {}
+    for i in sorted(parent):
+        groups.setdefault(root(i), []).append(i)
+    return {i: groups[root(i)] for i in sorted(parent)}
+
+
+def heads(
+    groups: dict[int, list[int]], own: Floats, places: Places, candidates: Candidates
+) -> tuple[list[int], Floats]:
+    """Who speaks for each candidate, and its log mass. A group acts at each of its subjects once: one change told
+    twice is not twice as likely."""
+    masses = own.copy()
+    alone = np.ones(len(own), dtype=bool)
+    alone[list(groups)] = False
+    found = np.flatnonzero(alone).tolist()
+    for group in (group for i, group in groups.items() if i == group[0]):
+        best: dict[int, float] = {}
+        for i in group:
+            best[int(places[i])] = max(best.get(int(places[i]), -math.inf), float(own[i]))
+        head = _speaker(group, own, candidates)
+        masses[head] = np.logaddexp.reduce(sorted(best.values()))
+        found.append(head)
+    found.sort()
+    return found, masses[found]
+
+
+def _speaker(group: list[int], own: Floats, candidates: Candidates) -> int:
+    """The likeliest member; but a run speaks for what it altered: it is what people can look up and run again."""
+    changes = candidates.changes
+    runs = [i for i in group if changes[i].kind is ChangeKind.PIPELINERUN_FINISHED and "run_id" in changes[i].labels]
+    return max(runs or group, key=lambda i: float(own[i]))
