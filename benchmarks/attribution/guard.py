@@ -35,6 +35,8 @@ from tocsin.domain.change import Change
 from tocsin.domain.incident import Answer, Attribution, Incident
 
 HISTORY_DAYS = 30
+EVERY = 5
+"""Confirmations between two looks at the record; an installation looks at each."""
 SHOWN = ("guarded", LEARNED, *RIVALS)
 Said = Callable[[Case, np.random.Generator], str]
 
@@ -71,11 +73,11 @@ class Run:
     records: list[Record] = field(default_factory=list)
 
 
-def one_world(law: str, seed: int) -> dict[str, Run]:
+def one_world(law: str, seed: int, histories: Sequence[str]) -> dict[str, Run]:
     """One world, told each history, each incident after it was scored."""
     world = World(law=LAWS[law], seed=seed)
     told, catalog = Told(world), catalog_of(world)
-    listeners = {history: _Listener(history, seed) for history in HISTORIES}
+    listeners = {history: _Listener(history, seed) for history in histories}
     for case in world.cases:
         incident, changes = told.incident(case), [told.change(made) for made in case.changes]
         scene = _Scene(case, incident, changes, catalog, moment(case.decide_at))
@@ -129,8 +131,9 @@ class _Listener:
                 _take(self.run, case, found, answers)
             if case.told:
                 self._trials.append(Trial(answers=answers, candidates=learned.candidates, cause=said))
-                self._record = judged(self._trials[-LATEST:])
-                self.run.records[:] = [self._record]
+                if len(self._trials) % EVERY == 0:
+                    self._record = judged(self._trials[-LATEST:])
+                    self.run.records[:] = [self._record]
         self._learner.take(
             Lesson(
                 members=scene.incident.members,
@@ -168,9 +171,9 @@ def main() -> int:
     notes = []
     for law in asked.worlds:
         with ProcessPoolExecutor(asked.processes) as pool:
-            made = pool.map(one_world, [law] * len(seeds), seeds)
+            made = pool.map(one_world, [law] * len(seeds), seeds, [asked.histories] * len(seeds))
             worlds = list(track(made, law, len(seeds), console=Console(stderr=True)))
-        for history in HISTORIES:
+        for history in asked.histories:
             runs = [world[history] for world in worlds]
             table.add_row(*_row(law, history, runs))
             notes.append(f"{law} {history}: {'; '.join(_orders(runs))}")
@@ -207,6 +210,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=201, help="the first seed")
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--histories", nargs="*", choices=[*HISTORIES], default=[*HISTORIES])
     parser.add_argument("--worlds", nargs="*", choices=[*LAWS], default=["matched", "mismatched"])
     return parser.parse_args()
 

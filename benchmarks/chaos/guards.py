@@ -22,6 +22,7 @@ from tocsin.connectors.jira.site import Site
 from tocsin.connectors.jira.work import Work as IssueWork
 from tocsin.connectors.pagerduty import desk as pagerduty_desk
 from tocsin.connectors.pagerduty.bring import _Page
+from tocsin.connectors.pagerduty.rest import Rest
 from tocsin.connectors.servicenow import fields, identity
 from tocsin.connectors.servicenow.names import Resolved
 from tocsin.connectors.servicenow.table import Table
@@ -156,6 +157,16 @@ def _no_marker_at_pagerduty() -> Sequence[Any]:
     return (patch.object(pagerduty_desk, "annotate", blindly),)
 
 
+def _close_unheeded() -> Sequence[Any]:
+    find = Rest.find
+
+    def all_open(rest: Rest, key: str) -> Any:  # noqa: ANN401 as the original
+        found = find(rest, key)
+        return found if isinstance(found, _http.Failure) else tuple(replace(one, status="triggered") for one in found)
+
+    return (patch.object(Rest, "find", all_open),)
+
+
 # --- Jira ---
 
 
@@ -238,6 +249,8 @@ GUARDS = (
     Guard(name="old team's page is closed", vendor="pagerduty", seed=87, off=_no_leaving,
           without="a page stays at the team that no longer owns it"),
     Guard(name="note marker", vendor="pagerduty", seed=6, off=_no_marker_at_pagerduty, without="notes stand twice"),
+    Guard(name="a person's close is heeded", vendor="pagerduty", seed=0, off=_close_unheeded,
+          without="what a person closed rings again"),
     Guard(name="look-up by label", vendor="jira", seed=3, off=_no_search, without="a lost answer makes a second issue"),
     Guard(name="window of waiting", vendor="jira", seed=5, off=_no_window, without="a slow index makes a second issue"),
     Guard(name="sweeper of doubles", vendor="jira", seed=311, off=_no_sweeper, without="two issues stay open"),

@@ -15,8 +15,6 @@ from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from uuid import UUID
 
-import numpy as np
-
 from benchmarks.attribution.product import START, Told, catalog_of, moment
 from benchmarks.stream.world import OUTAGE, Sent, Stream
 from tocsin.decide.attribute import attribute

@@ -292,6 +292,11 @@ def attribute(app: App) -> list[str]:
 _LEARNED: WeakKeyDictionary[App, Learned] = WeakKeyDictionary()
 
 
+def learn_from(app: App, learned: Learned) -> None:
+    """A replay has no past of its own: it is taught by the installation's."""
+    _LEARNED[app] = learned
+
+
 def _learned(app: App) -> Learned:
     from tocsin.store.experience import Learned  # noqa: PLC0415 numpy, as below
 

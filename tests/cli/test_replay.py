@@ -11,6 +11,7 @@ from tests.cli.operating import Operator
 from tests.pipeline.world import World
 from tocsin.cli import replay as command
 from tocsin.cli.replay import admin_url
+from tocsin.store import confirmations
 from tocsin.store.replaying import SCRATCH
 
 
@@ -122,12 +123,66 @@ def test_messages_before_the_period_only_warm_up(world: World, operator: Operato
     assert told["was"]["incidents"] == told["would_be"]["incidents"] == 1
 
 
+def test_the_report_says_in_sentences_what_would_have_differed(
+    world: World, operator: Operator, tmp_path: Path
+) -> None:
+    an_afternoon(world)
+    tree = candidate(world, tmp_path, "critical-pages, want: page", "critical-pages, want: ticket")
+    (tree / "teams.yaml").write_text((tree / "teams.yaml").read_text().replace("search: {}", "search: {owner: data}"))
+    told = operator.asks("replay", "--since", "1h", "--mappings", tree)
+    assert told["summary"] == [
+        "2 pages fewer (2 → 0).",
+        "2 tickets more (0 → 2).",
+        "2 pages would not have rung: TOC-1001, TOC-1002.",
+        "1 incident would have gone to data instead of platform: TOC-1002.",
+    ]
+    assert told["teams"]["platform"]["was"]["page"] == 2
+    assert told["teams"]["data"]["would_be"]["ticket"] == 1
+
+
+def test_another_likely_cause_is_named_in_words(world: World, operator: Operator, tmp_path: Path) -> None:
+    world.deploy("search", minutes=2, deployment=5)
+    world.alert("HighLatency", minutes=6, service="payments")
+    world.settle()
+    tree = candidate(world, tmp_path, "payments: {}", 'payments: {depends_on: ["service:search"]}')
+    told = operator.asks("replay", "--since", "1h", "--mappings", tree)
+    [difference] = told["differences"]
+    assert difference["differs"] == ["likely_cause"]
+    assert difference["would_be"]["cause_words"].startswith("service.deployed service:search")
+    assert told["summary"] == ["1 incident would have had another likely cause: TOC-1001."]
+
+
+def test_a_taught_installation_is_replayed_with_what_people_had_said_by_then(world: World, operator: Operator) -> None:
+    an_afternoon(world)
+    [change] = world.sql("SELECT id FROM changes")
+    confirmations.confirm(world.app.database, 1002, "none", actor="kim")
+    world.deploy("churn-api", minutes=22, deployment=9)
+    world.alert("HighLatency", minutes=26, service="churn-api")
+    world.settle()
+    confirmations.confirm(world.app.database, 1003, "none", actor="kim")
+    told = operator.asks("replay", "--since", "1h")
+    assert told["differences"] == [], change
+
+
+def test_the_report_is_a_page_too(world: World, operator: Operator, tmp_path: Path) -> None:
+    an_afternoon(world)
+    world.do("UPDATE incidents SET title = '<script>alert(1)</script>' WHERE number = 1002")
+    tree = candidate(world, tmp_path, "critical-pages, want: page", "critical-pages, want: none")
+    operator.runs("replay", "--since", "1h", "--mappings", tree, "--html", tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "2 pages fewer (2 → 0)." in page
+    assert "TOC-1001" in page
+    assert "<script>" not in page
+
+
 def test_people_see_a_table(world: World, operator: Operator, tmp_path: Path) -> None:
     an_afternoon(world)
     tree = candidate(world, tmp_path, "critical-pages, want: page", "critical-pages, want: none")
     said = operator.runs("replay", "--since", "1h", "--mappings", tree).stdout
     assert "4 messages" in said
     assert "TOC-1001" in said
+    assert "2 pages would not have rung: TOC-1001, TOC-1002." in said
+    assert "2 → 0" in said
 
 
 def test_a_server_s_own_role_makes_the_database() -> None:

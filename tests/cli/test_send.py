@@ -76,6 +76,16 @@ def test_the_report_s_model_is_told_and_read(receiver: Receiver) -> None:
     assert {alert.model_version for alert in said.alerts} == {"7"}
 
 
+def test_a_file_that_is_an_envelope_already_is_completed(receiver: Receiver, tmp_path: Path) -> None:
+    spread = {"age_days": {"labels": [0, 1, 2], "reference": [9, 1], "current": [1, 9]}}
+    file, report = tmp_path / "wrapped.json", json.loads(REPORT.read_bytes())
+    file.write_text(json.dumps({"distributions": spread, "dataset": "people", "report": report}))
+    assert send(receiver, "--model", "churn", "--dataset", "churn_features", str(file))[0] == 0
+    told = json.loads(receiver.taken[0][1])
+    assert (told["model"], told["dataset"], told["distributions"]) == ("churn", "churn_features", spread)
+    assert told["report"] == report
+
+
 def test_without_an_identity_the_report_goes_as_it_is(receiver: Receiver) -> None:
     assert send(receiver, str(REPORT))[0] == 0
     assert receiver.taken[0][1] == REPORT.read_bytes()

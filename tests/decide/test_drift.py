@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import replace
 from datetime import timedelta
@@ -145,6 +146,27 @@ def test_the_order_of_the_features_does_not_matter(told: list[tuple[list[int], i
     ]
     mixed = random.Random(seed).sample(members, len(members))
     assert judged(*members, known=features(20)) == judged(*mixed, known=features(20))
+
+
+ANY = st.floats(0, allow_nan=False, allow_infinity=False)
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(st.lists(st.tuples(NUMBERS, NUMBERS, ANY, ANY), min_size=1, max_size=6), st.integers(0, 2**63), st.data())
+@settings(max_examples=150, deadline=None)
+def test_whatever_a_sender_tells_the_numbers_stay_numbers(
+    told: list[tuple[float, float, float, float]], rows: int, data: st.DataObject
+) -> None:
+    bins = tuple(f"{low!r} … {high!r}" for low, high, _, _ in told)
+    given = Distribution(
+        labels=data.draw(st.sampled_from([bins, tuple(sorted(bins)), tuple("abcdef"[: len(bins)])])),
+        reference=tuple(was for *_, was, _ in told),
+        current=tuple(now for *_, now in told),
+        reference_size=data.draw(st.one_of(st.none(), st.integers(1, 2**63))),
+    )
+    (shift,) = judged(drifted(distribution=given, rows=rows)).shifts
+    numbers = [*shift.measures.values(), shift.p or 0.0, shift.q or 0.0, shift.strength or 0.0]
+    assert all(math.isfinite(number) for number in numbers)
 
 
 # --- words ---

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import UUID
 
-from tests.decide.tickets import REDACTOR, Case, at, catalog_of, entry, firing, team
+from tests.decide.tickets import DRIFTED, REDACTOR, Case, at, catalog_of, entry, firing, team
 from tocsin.decide.plan import Desk, plan
 from tocsin.domain.alert import Symptom
 from tocsin.domain.incident import Gate, GateState, Incident
@@ -87,3 +87,18 @@ def test_what_was_called_off_goes_out_with_its_present_text_when_the_route_comes
     called_off = replace(before, wanted=resolved, sent_wanted=resolved, sent_version=1, attempts=1)
     assert called_off.never_went_out
     assert planned(routed("jira"), called_off) == {"jira": "open"}
+
+
+def test_a_drift_without_a_cause_brings_its_numbers_as_a_file() -> None:
+    active = replace(DRIFTED.incident(), gate=Gate(state=GateState.ACTIVE, reason="active"))
+    assert active.routing is not None
+    assert active.enrichment is not None
+    ticket = replace(active, routing=replace(active.routing, destinations=("servicenow",)))
+    desk = replace(DESK, attaches={"servicenow": True}, catalog=DRIFTED.catalog)
+    (file,) = plan(ticket, [], desk, now=DRIFTED.now).plans[0].attachments
+    text = file.content.decode()
+    assert "12 reported of 50 watched, 12 tested" in text
+    assert "feature:device_locale: shifted" in text
+    assert "400 rows against 5,000; p = " in text
+    untested = replace(ticket, enrichment=replace(active.enrichment, drift=None))
+    assert plan(untested, [], desk, now=DRIFTED.now).plans[0].attachments == ()

@@ -13,7 +13,7 @@ from scipy.special import kolmogorov
 
 from tocsin.decide.drift import benjamini_hochberg, chi_square, psi_limit
 from tocsin.decide.spread import kolmogorov_smirnov, psi
-from tocsin.decide.statistics import bridge_tail, chi_square_tail, share_tail, surprise
+from tocsin.decide.statistics import bridge_tail, chi_square_tail, share_tail
 
 ROUNDS = 1000
 TOO_UNEVEN = 0.001
@@ -81,12 +81,6 @@ def test_a_limit_is_broken_by_chance_as_often_as_coins_say() -> None:
     assert share_tail(3, 3, 0.5) == pytest.approx(1 / 8)
     assert share_tail(0, 10, 0.2) == 1
     assert share_tail(3, 100, 0.02) == pytest.approx(0.323, abs=0.001)
-
-
-def test_a_rate_that_is_hardly_known_surprises_less() -> None:
-    known, hardly = surprise(31, 9 * 60, 60, 1), surprise(31, 9, 1, 1)
-    assert known < 1e-7 < hardly < 0.01
-    assert surprise(0, 1, 1, 1) == 1
 
 
 # --- Benjamini–Hochberg ---

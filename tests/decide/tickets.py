@@ -12,7 +12,7 @@ from tocsin.decide.compose import compose
 from tocsin.decide.enrich import enrich
 from tocsin.decide.redact import Redactor
 from tocsin.decide.route import route
-from tocsin.domain.alert import Alert, AlertState, Sample, Severity, Status, Symptom
+from tocsin.domain.alert import Alert, AlertState, Distribution, KeyReports, Sample, Severity, Status, Symptom
 from tocsin.domain.catalog import Catalog, Criticality, Entry, ModelCard, Owns, Team
 from tocsin.domain.change import Change, ChangeKind, ChangeOutcome
 from tocsin.domain.incident import Attribution, Band, Incident, IncidentState, Similar, Suspect
@@ -273,6 +273,33 @@ RECOVERED = replace(
     now=at("11:20"),
 )
 
+# --- 7: twelve of fifty features shifted, nobody changed anything; the job has said so three times ---
+
+AGES = ("0 … 20", "20 … 40", "40 … 60", "60 … 80")
+
+
+def shifted(name: str, now: tuple[float, ...]) -> AlertState:
+    """A drift job's third report in a row, with both sides' shares and row counts."""
+    spread = Distribution(labels=AGES, reference=(0.2, 0.3, 0.3, 0.2), current=now, reference_size=5_000)
+    member = firing(f"feature:{name}", "07:00", Symptom.FEATURE_DRIFT, metric="psi", observed=0.31, threshold=0.1,
+                    sample_size=400, distribution=spread, severity=Severity.WARNING)  # fmt: skip
+    hours = (at("05:00"), at("06:00"), at("07:00"))
+    return replace(member, keys=(KeyReports(key="", severity=Severity.WARNING, starts=hours),))
+
+
+LOCALE = "device_locale"
+DRIFTED = Case(
+    members=(shifted(LOCALE, (0.05, 0.2, 0.35, 0.4)), *[shifted(f"f{n}", (0.1, 0.25, 0.35, 0.3)) for n in range(11)]),
+    catalog=catalog_of(
+        entry("model:churn", f"feature:{LOCALE}", *[f"feature:f{n}" for n in range(49)], owner="ml-retention"),
+        *[entry(f"feature:f{n}") for n in range(49)],
+        entry(f"feature:{LOCALE}", owner="ml-retention", origin="features.yaml:9"),
+        teams={"ml-retention": team("ml-retention")},
+    ),
+    attribution=blame("07:00", no_change=1.0, candidates=0),
+    now=at("07:05"),
+)
+
 CASES = {
     "orders": ORDERS,
     "storm": STORM,
@@ -280,4 +307,5 @@ CASES = {
     "provider": PROVIDER,
     "late": LATE,
     "recovered": RECOVERED,
+    "drifted": DRIFTED,
 }

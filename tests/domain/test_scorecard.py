@@ -11,9 +11,8 @@ from tocsin.domain.scorecard import Scorecard, worst_first
 
 
 def card(**more: Any) -> Scorecard:
-    return Scorecard(
-        **{"name": "DiskFull", "source": "zabbix", "owner": "platform", "fired": 20, "incidents": 20} | more
-    )
+    known: dict[str, Any] = {"name": "DiskFull", "source": "zabbix", "owner": "platform", "fired": 20, "incidents": 20}
+    return Scorecard(**(known | more))
 
 
 @pytest.mark.parametrize(

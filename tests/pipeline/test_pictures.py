@@ -21,6 +21,7 @@ from tocsin.store import pictures, sweeps
 def draw(world: Staffed) -> int:
     """Draw what is wanted, as the worker does when nothing has to be scored."""
     drawn = 0
+    due_now(world)
     while pipeline.draw(world.app):
         drawn += 1
     return drawn
@@ -53,7 +54,6 @@ def test_ticket_and_issue_get_the_picture_once(at_work: AtWork, staff: Staff) ->
     assert [file["size"] for file in in_jira(staff)] == [len(newest(world))]
     world.alert("Errors", minutes=2, service="checkout")
     world.settle()
-    due_now(world)
     draw(world)
     world.settle()
     assert (len(in_servicenow(staff)), len(in_jira(staff))) == (1, 1)
@@ -75,7 +75,6 @@ def test_a_second_score_before_it_was_sent_replaces_it(at_work: AtWork, staff: S
     world.do("UPDATE incidents SET attribute_due_at = now()")
     world.do("UPDATE records SET told = jsonb_set(told, '{at}', to_jsonb(now() - interval '1 h'))")
     world.settle(send=False)
-    due_now(world)
     draw(world)
     world.settle()
     assert newest(world) != first
@@ -108,7 +107,6 @@ def test_a_picture_that_cannot_be_drawn_is_named_and_holds_up_nothing(
     assert world.audit("picture.failed") == ["drawing_failed"]
     assert "picture=drawing_failed" in caplog.text
     monkeypatch.undo()
-    due_now(world)
     draw(world)
     world.settle()
     assert len(in_servicenow(staff)) == 1
@@ -120,7 +118,6 @@ def test_without_the_library_there_are_tickets_without_pictures(
     monkeypatch.setattr(drawing, "png", broken(ImportError("matplotlib")))
     world = at_work()
     for _ in range(pictures.MOST_TRIES + 1):
-        due_now(world)
         draw(world)
     assert world.audit("picture.failed") == ["library_missing"] * pictures.MOST_TRIES
     assert not sweeps.due(world.app.database).draw, "it is not tried for ever"
@@ -129,8 +126,9 @@ def test_without_the_library_there_are_tickets_without_pictures(
 def test_a_drawer_that_died_three_times_is_given_no_fourth_try(at_work: AtWork) -> None:
     world = at_work()
     for _ in range(pictures.MOST_TRIES):
-        assert pictures.take(world.app.database) is not None
         due_now(world)
+        assert pictures.take(world.app.database) is not None
+    due_now(world)
     assert pictures.take(world.app.database) is None
     picture = pictures.of_incident(world.app.database, world.incidents()[0]["number"])
     assert picture is not None

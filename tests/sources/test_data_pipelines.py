@@ -105,6 +105,39 @@ def test_table_and_column_of_a_dbt_test(names: list[str], sql: str, dataset: str
     assert (found.dataset, found.kind, found.column) == (dataset, kind, column)
 
 
+@pytest.mark.parametrize(
+    ("name", "dataset", "column"),
+    [
+        ("relationships_orders_customer_id__id__ref_customers_", "orders", "customer_id"),
+        ("relationships_customers_order_id__id__ref_orders_", "customers", "order_id"),
+        ("not_null_stg_orders_id", "stg_orders", "id"),
+        ("not_null_orders_customers", "orders", "customers"),
+    ],
+)
+def test_without_sql_the_first_known_table_in_its_name_is_what_a_dbt_test_checks(
+    name: str, dataset: str, column: str
+) -> None:
+    found = dbt_names.tested("test", [name, "a1"], "", frozenset({"orders", "stg_orders", "customers"}))
+    assert (found.dataset, found.column) == (dataset, column)
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (
+            "Runtime Error in model a (models/a.sql)\n  Binder Error: no column b\n  LINE 1",
+            "Runtime Error: Binder Error: no column b",
+        ),
+        ("Database Error in test not_null_a_b\n  timeout", "Database Error: timeout"),
+        ("Runtime Error in model a (models/a.sql)", "Runtime Error in model a (models/a.sql)"),
+        ("Binder Error: no column b", "Binder Error: no column b"),
+    ],
+)
+def test_an_error_of_dbt_says_what_and_not_only_where(message: str, said: str) -> None:
+    (alert,) = read("dbt", dbt_results({"unique_id": "model.shop.a", "status": "error", "message": message})).alerts
+    assert alert.summary == f"model a failed: {said}"
+
+
 def test_compiled_sql_and_sample_rows_are_never_kept() -> None:
     for source, name in (("dbt", "build_of_everything_wrapped"), ("elementary", "sample_without_a_message")):
         said = orjson.dumps(read(source, fixture(source, name)), default=str).decode()

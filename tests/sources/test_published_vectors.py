@@ -63,7 +63,10 @@ STANDARD_WEBHOOKS = (
 # https://www.rfc-editor.org/rfc/rfc4231#section-4.3
 RFC_BODY, RFC_KEY = b"what do ya want for nothing?", "Jefe"
 RFC_256 = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
-RFC_512 = "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea2505549758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737"
+RFC_512 = (
+    "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea250554"
+    "9758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737"
+)
 RFC = tuple(
     Printed(source, RFC_BODY, RFC_KEY, {header: value})
     for source, header, value in (

@@ -70,6 +70,7 @@ def test_the_incidents_page_shows_its_timeline_to_those_who_may_look(client: Cli
     assert client.get(address, headers=BEARER).headers["Location"] == "/incidents/TOC-1001", "not drawn yet"
     from tocsin.pipeline import draw
 
+    world.do("UPDATE pictures SET due_at = now()")
     assert draw(world.app)
     assert f'<img class="timeline" src="{address}?v='.encode() in client.get("/incidents/TOC-1001", headers=BEARER).data
     answer = client.get(address, headers=BEARER)

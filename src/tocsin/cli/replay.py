@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,23 +26,6 @@ WARM_UP = timedelta(hours=8)
 incident takes new alerts, and longer than senders' repeat intervals."""
 AT_ONCE = 50
 TICK = timedelta(seconds=1)
-OUTCOMES = ("page", "ticket", "muted", "none")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """One incident that another decision would have treated otherwise. `differs` names how: incident, outcome, team,
-    likely_cause, muted, destinations."""
-
-    incident: str
-    title: str
-    differs: tuple[str, ...]
-    was: dict[str, Any] | None
-    would_be: dict[str, Any] | None
-    merged_into: str = ""
-    """The incident that would have taken its alerts in."""
-    split_from: str = ""
-    """The incident that did take its alerts in."""
 
 
 @click.command()
@@ -56,14 +38,26 @@ class Difference:
     help="Candidate mappings; default: the active version.",
 )
 @click.option("--environment", default="", help="Only this environment.")
+@click.option("--html", "page_at", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as a page.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def replay(*, since: datetime, until: datetime | None, directory: Path | None, environment: str, as_json: bool) -> None:
-    """Decide a past period again, under the active or candidate mappings, and show what would have differed.
+def replay(
+    *,
+    since: datetime,
+    until: datetime | None,
+    directory: Path | None,
+    environment: str,
+    page_at: Path | None,
+    as_json: bool,
+) -> None:
+    """Decide a past period again, under the active or candidate mappings, and show what would have differed: pages,
+    tickets, owners, likely causes, incident by incident and team by team.
 
     Runs the pipeline on the stored messages in a scratch database with their time; nothing is delivered, and the
     scratch database is dropped at the end. That raw messages are read is written to the audit trail.
     """
     from tocsin.cli._connected import connected
+    from tocsin.cli._replay.page import page
+    from tocsin.cli._replay.report import report
     from tocsin.store.replaying import Period
 
     with connected("data_key") as app:
@@ -83,6 +77,8 @@ def replay(*, since: datetime, until: datetime | None, directory: Path | None, e
         "messages": messages,
         **told,
     }
+    if page_at is not None:
+        page_at.write_text(page(told), encoding="utf-8")
     if as_json:
         echo_json(told)
     else:
@@ -112,8 +108,9 @@ def _decided_again(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from tocsin.cli._connected import LookingApp
-    from tocsin.pipeline import CHANGES_BACK
+    from tocsin.pipeline import CHANGES_BACK, learn_from
     from tocsin.store import mappings as versions
+    from tocsin.store.experience import Learned
     from tocsin.store.replaying import drop_left_over, prepare, scratch, scratch_name, set_clock, upshots
 
     admin = admin_url(app.settings.database_url)
@@ -130,6 +127,7 @@ def _decided_again(
         _audit(app, period, messages, now)
         versions.activate(made, digest=mappings.digest, files=mappings.files, actor="replay")
         again = LookingApp(app.settings.model_copy(update={"database_url": made.url}), pool_size=2)
+        learn_from(again, Learned(app.database, known_at=made.now))  # what people had said by then
         task = progress.add_task("deciding again", total=messages)
         try:
             _run(app, again, made, period, lambda count: progress.advance(task, count))
@@ -222,128 +220,31 @@ def _decide(again: App, environments: Sequence[str]) -> None:
         pipeline.decide(again, environment)
 
 
-# ------------------------------------------------------------------------------------------------------- comparing
-
-
-def report(was: Sequence[Upshot], would_be: Sequence[Upshot], *, since: datetime) -> dict[str, Any]:
-    """What differs between what happened and what would have, for incidents opened since then."""
-    pairs = match(was, would_be)
-    names = {new.id: old.display for old, new in pairs if old and new}
-    shown = [(old, new) for old, new in pairs if _opened_at(old, new) >= since]
-    differences = [d for old, new in shown if (d := _difference(old, new, was, would_be, names))]
-    return {
-        "was": _totals(old for old, _ in shown),
-        "would_be": _totals(new for _, new in shown),
-        "same": len(shown) - len(differences),
-        "differences": differences,
-    }
-
-
-def match(was: Sequence[Upshot], would_be: Sequence[Upshot]) -> list[tuple[Upshot | None, Upshot | None]]:
-    """Which incident is which: the same id (made from the message that opened it), else the most alerts in common."""
-    new_by_id = {new.id: new for new in would_be}
-    pairs: list[tuple[Upshot | None, Upshot | None]] = [(old, new_by_id.pop(old.id, None)) for old in was]
-    left = list(new_by_id.values())
-    for place, (old, new) in enumerate(pairs):
-        if old is not None and new is None and (best := _closest(old, left)):
-            left.remove(best)
-            pairs[place] = (old, best)
-    return pairs + [(None, new) for new in left]
-
-
-def _closest(one: Upshot, others: Iterable[Upshot]) -> Upshot | None:
-    shared = [(len(one.alerts & o.alerts), o) for o in others if o.environment == one.environment]
-    best = max(shared, key=lambda found: found[0], default=None)
-    return best[1] if best and best[0] else None
-
-
-def _opened_at(old: Upshot | None, new: Upshot | None) -> datetime:
-    if old is not None:
-        return old.opened_at
-    assert new is not None
-    return new.opened_at
-
-
-def _difference(
-    old: Upshot | None,
-    new: Upshot | None,
-    was: Sequence[Upshot],
-    would_be: Sequence[Upshot],
-    names: dict[UUID, str],
-) -> Difference | None:
-    if old is None:
-        assert new is not None
-        source = _closest(new, was)
-        return Difference(
-            incident="new",
-            title=new.title,
-            differs=("incident",),
-            was=None,
-            would_be=_plain(new),
-            split_from=source.display if source else "",
-        )
-    if new is None:
-        target = _closest(old, would_be)
-        return Difference(
-            incident=old.display,
-            title=old.title,
-            differs=("incident",),
-            was=_plain(old),
-            would_be=None,
-            merged_into=names.get(target.id, "new") if target else "",
-        )
-    fields = {"outcome": "outcome", "team": "team", "likely_cause": "cause", "muted": "muted"}
-    fields["destinations"] = "destinations"
-    differs = tuple(name for name, field in fields.items() if getattr(old, field) != getattr(new, field))
-    if not differs:
-        return None
-    return Difference(incident=old.display, title=old.title, differs=differs, was=_plain(old), would_be=_plain(new))
-
-
-def _plain(upshot: Upshot) -> dict[str, Any]:
-    plain = asdict(upshot)
-    return {name: plain[name] for name in plain if name not in ("id", "alerts", "display")} | {
-        "alerts": len(upshot.alerts)
-    }
-
-
-def _totals(upshots: Iterable[Upshot | None]) -> dict[str, int]:
-    found = [u for u in upshots if u is not None]
-    counts = {outcome: sum(u.outcome == outcome for u in found) for outcome in OUTCOMES}
-    return {"incidents": len(found), **counts, "with_likely_cause": sum(bool(u.cause) for u in found)}
-
-
 # ------------------------------------------------------------------------------------------------------ for people
 
 
 def _print(told: dict[str, Any]) -> None:
+    from tocsin.cli._replay.report import OUTCOMES, rows_of
+
     console = screen()
     span = f"{told['since']:%Y-%m-%d %H:%M} to {told['until']:%Y-%m-%d %H:%M} UTC"
     console.print(f"{told['messages']} messages, {span}, under the {told['mappings']} mappings")
+    for sentence in told["summary"]:
+        console.print(sentence, style="bold")
     totals = Table("", "happened", "would have", box=None)
     for name, before in told["was"].items():
         after = told["would_be"][name]
         totals.add_row(name.replace("_", " "), str(before), str(after), style="bold" if before != after else "")
     console.print(totals)
-    differences: list[Difference] = told["differences"]
-    if not differences:
+    if not told["differences"]:
         console.print(f"Nothing would have differed for {told['same']} incidents.", style="green")
         return
+    teams = Table("team", *OUTCOMES, box=None)
+    for team, counts in told["teams"].items():
+        cells = [(counts["was"][outcome], counts["would_be"][outcome]) for outcome in OUTCOMES]
+        teams.add_row(team or "nobody", *(str(old) if old == new else f"{old} → {new}" for old, new in cells))
+    console.print(teams)
     table = Table("incident", "differs", "happened", "would have", box=None)
-    for difference in differences:
-        table.add_row(
-            f"{difference.incident} {difference.title}",
-            ", ".join(name.replace("_", " ") for name in difference.differs),
-            _words(difference.was, difference.split_from and f"part of {difference.split_from}"),
-            _words(difference.would_be, difference.merged_into and f"part of {difference.merged_into}"),
-        )
+    for row in rows_of(told["differences"]):
+        table.add_row(*row)
     console.print(table)
-
-
-def _words(upshot: dict[str, Any] | None, otherwise: str) -> str:
-    if upshot is None:
-        return otherwise or "no incident"
-    muted = f" by {upshot['muted'].replace('_', ' ')}" if upshot["muted"] else ""
-    cause = f", cause {upshot['cause']} {upshot['probability']:.0%}" if upshot["cause"] else ""
-    where = f" at {', '.join(upshot['destinations'])}" if upshot["destinations"] else ""
-    return f"{upshot['outcome']}{muted} for {upshot['team'] or 'nobody'}{where}{cause}"

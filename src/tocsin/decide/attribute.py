@@ -37,6 +37,8 @@ SKEW_PRIOR = 0.05
 """A change stamped after the alert: how many feeds are off at all, and by how many minutes (ours, on the safe side).
 Its lag counts as the end of the middle half of its kind, so that it never wins by a lag of nearly nothing."""
 SKEW_LAG_MIN = 120.0
+NEAR_SD = 10.0
+"""Lags of so many standard deviations of the onset are averaged over it; beyond, the densities are all but straight."""
 TEMPER = 1.15
 """Cold, every probability is drawn towards the middle. The reference's 1.3 goes with its fixed law of spreading; the
 grid of laws (pattern.py) holds part of that doubt itself."""
@@ -164,11 +166,16 @@ def _terms(candidates: Candidates, lags: Floats, experience: Experience, onset: 
 
 
 def _since(onset: Onset, kind: ChangeKind, lags: Floats, learned: tuple[float, ...]) -> Floats:
-    """The density of the time from change to onset, over all that the onset may be; 0 for a change after it."""
+    """The density of the time from change to onset, over all that the onset may be; 0 for a change after it. Far from
+    the onset its own doubt does not matter."""
     possible, weights = onset.spread()
-    minutes = lags[None, :] - possible[:, None]
-    dense = np.where(minutes > 0, density(kind, minutes.ravel(), learned=learned).reshape(minutes.shape), 0.0)
-    return np.asarray(weights @ dense)
+    dense = np.asarray(density(kind, lags - onset.before, learned=learned))
+    near = np.flatnonzero(lags < onset.before + NEAR_SD * onset.sd)
+    if len(near):
+        minutes = lags[None, near] - possible[:, None]
+        found = density(kind, minutes.ravel(), learned=learned).reshape(minutes.shape)
+        dense[near] = weights @ np.where(minutes > 0, found, 0.0)
+    return dense
 
 
 def _at_places(risks: Floats, known: Sequence[tuple[float, float] | None], places: NDArray[np.intp]) -> Floats:

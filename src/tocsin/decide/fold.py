@@ -144,8 +144,14 @@ class Fold:
         incident = self._former(known, at)
         seen, rate = seen_of(state), own_rate(state.opened[:-1], at)
         reason, why = "former_incident", "its last occurrence belongs to it"
-        if incident is None:
+        placement = None
+        if known is None or incident is None or not self.groups.stands_alone(incident.id):
             placement = self.groups.place(seen, rate_per_day=rate, left=known.incident_id if known else None)
+            if incident is not None and known is not None and placement.incident_id is not None:
+                if placement.llr > comes_back(known, at, within=self.policy.reopen_within):
+                    incident = None
+        if incident is None:
+            assert placement is not None
             reason, why = "opened" if placement.incident_id is None else "grouped", placement.because
             incident = self.incidents.get(placement.incident_id) if placement.incident_id else None
             incident = incident or self._open(message_id, seq, at)
@@ -169,7 +175,7 @@ class Fold:
         if former.state is IncidentState.RESOLVED and at - resolved_at > self.policy.reopen_within:
             return None
         own = self.groups.stands_alone(former.id)
-        return former if own or comes_back(known, at, within=self.policy.reopen_within) else None
+        return former if own or comes_back(known, at, within=self.policy.reopen_within) > 0 else None
 
     def _open(self, message_id: UUID, seq: int, at: datetime) -> Course:
         incident = Course(

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tocsin.decide.noise import surprise
-from tocsin.decide.topology import UNREACHABLE, topology_of
+from tocsin.decide.topology import UNREACHABLE, Topology, topology_of
 from tocsin.domain.alert import AlertState, Symptom
 from tocsin.domain.catalog import MAX_HOPS, Catalog
 from tocsin.domain.incident import Attribution, Memory
@@ -46,6 +46,11 @@ MIN_TEXT = 0.5
 """Names of one fault's alerts often share no word (HighLatency, ErrorBudgetBurn): words may only halve the ratio."""
 MIN_SHARE = 0.01
 """How much of the group's belief must lie on roots that reach the subject. One without any tie stays below .003."""
+SILENCE = 0.4
+"""The weight of what does not alert (kappa, correlation.md §2): a root on which half the catalogue rests would have
+raised more than this. Of ML subjects, which are checked in hours, silence says nothing."""
+HEARD_MIN = 5.0
+"""Minutes after which most of what a fault raises has been raised (judgement: `for:` of a few minutes)."""
 SPENT_MIN = 30.0
 """A fault raises its alerts early: of those that it was expected to raise, half are out every 30 min. Without this an
 incident would live on whatever else goes wrong near it (judgement; alerts of a cascade come within 10 min or so)."""
@@ -55,6 +60,8 @@ AGREE = 0.8
 _TIMES, _TEXTS = 256, 16
 _P: Floats = np.append(0.01 + 0.8 * 0.55 ** np.arange(MAX_HOPS + 1), 0.002)
 _LOG_P = np.log(_P)
+_LOG_NOT = np.append(np.log1p(-_P[:-1]), 0.0)
+"""Log of the chance that a subject so far below the root does not alert."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +122,16 @@ def same_cause(a: Attribution, b: Attribution) -> bool:
     return bool({one.change.id, *one.members} & {other.change.id, *other.members})
 
 
+@lru_cache(maxsize=4)
+def _silence(topology: Topology) -> Floats:
+    """For every subject as a root: log of the chance that nothing below it alerts that would alert at once."""
+    silent = np.zeros(len(topology.subjects))
+    for subject in topology.subjects:
+        if subject.kind not in ML_KINDS and topology.monitored[topology.index[subject]]:
+            silent += _LOG_NOT[topology.hops_to(subject)]
+    return silent
+
+
 @dataclass(slots=True)
 class _Group:
     incident_id: UUID
@@ -170,6 +187,9 @@ class Groups:
         self._closed: set[UUID] = set()
         nodes = len(self._topology.subjects)
         self._belief = np.zeros((MAX_GROUPS, nodes))
+        self._log = np.zeros((MAX_GROUPS, nodes))
+        self._silent = np.zeros((MAX_GROUPS, nodes))
+        self._all_silent = _silence(self._topology)
         self._first = np.full(MAX_GROUPS, np.inf)
         self._last = np.full(MAX_GROUPS, -np.inf)
         self._ttl = np.full(MAX_GROUPS, TTL_MIN)
@@ -271,15 +291,28 @@ class Groups:
         self._weight[row] = group.weight
         self._ttl[row] = TTL_ML_MIN if any(subject.kind in ML_KINDS for subject in group.subjects) else TTL_MIN
 
-    def _believe(self, row: int) -> None:
-        """Where may the root of this group be, given all that alerts in it?"""
-        log = np.zeros(self._belief.shape[1])
+    def _weigh_roots(self, row: int) -> None:
+        """For every subject as the group's root: log of the chance of what alerts, and of the silence of the rest."""
+        log, silent = np.zeros(self._belief.shape[1]), self._all_silent.copy()
         for subject, weight in self._groups[row].weights.items():
             if subject in self._topology.index:
-                log += weight * _LOG_P[self._topology.hops_to(subject)]
-        belief = np.exp(log - log.max()) if log.any() else np.zeros_like(log)
-        self._belief[row] = belief / (belief.sum() or 1.0)
+                hops = self._topology.hops_to(subject)
+                log += weight * _LOG_P[hops]
+                if subject.kind not in ML_KINDS:
+                    silent -= weight * _LOG_NOT[hops]
+        self._log[row], self._silent[row] = log, silent
         self._stale.discard(row)
+
+    def _believe(self, rows: NDArray[np.intp], minute: float) -> None:
+        """Where may the roots of these groups be at this minute? Silence tells more the longer it lasts."""
+        for row in self._stale.intersection(rows.tolist()):
+            self._weigh_roots(row)
+        ages = np.array([self._groups[row].age(minute) for row in rows.tolist()])
+        heard = SILENCE * -np.expm1(-ages / HEARD_MIN)
+        log = self._log[rows] + heard[:, None] * self._silent[rows]
+        belief = np.exp(log - log.max(axis=1, keepdims=True))
+        belief[~self._log[rows].any(axis=1)] = 0.0
+        self._belief[rows] = belief / np.maximum(belief.sum(axis=1, keepdims=True), 1e-300)
 
     def stands_alone(self, incident_id: UUID) -> bool:
         """Has nothing but one subject ever alerted in this incident?"""
@@ -318,17 +351,18 @@ class Groups:
         hops = self._topology.hops_to(subject)
         apart = np.maximum(np.maximum(minute - self._last[:count], self._first[:count] - minute), 0.0)
         ttl = TTL_ML_MIN if subject.kind in ML_KINDS else self._ttl[:count]
-        for row in [row for row in self._stale if np.all(apart[row] <= (ttl if isinstance(ttl, float) else ttl[row]))]:
-            self._believe(row)
-        alerts = self._belief[:count] @ _P[hops]
-        tied = self._belief[:count] @ (hops < UNREACHABLE) >= MIN_SHARE
         decay = np.exp(-apart / 12) / 12
         if subject.kind in ML_KINDS:
             decay = 0.6 * decay + 0.4 * np.exp(-apart / 180) / 180
-        bound = np.log(FURTHER * self._weight[:count] * decay * alerts + 1e-300) - chance
-        rows = np.flatnonzero(tied & (apart <= ttl) & (bound > 0.0))
-        for row in rows[np.argsort(-bound[rows], kind="stable")].tolist():
-            yield row, float(alerts[row]), float(bound[row])
+        scale = FURTHER * self._weight[:count] * decay
+        rows = np.flatnonzero((apart <= ttl) & (np.log(scale + 1e-300) > chance))
+        self._believe(rows, minute)
+        alerts = self._belief[rows] @ _P[hops]
+        tied = self._belief[rows] @ (hops < UNREACHABLE) >= MIN_SHARE
+        bound = np.log(scale[rows] * alerts + 1e-300) - chance
+        for at in np.argsort(-bound, kind="stable").tolist():
+            if tied[at] and bound[at] > 0.0:
+                yield int(rows[at]), float(alerts[at]), float(bound[at])
 
     def _same(self, subject: Subject, minute: float) -> Iterator[tuple[int, float, float]]:
         """The same for a subject that the catalogue does not know: groups in which it alerted itself. What is not
@@ -342,7 +376,7 @@ class Groups:
     @staticmethod
     def _ratio(group: _Group, subject: Subject, alerts: float, minute: float, *, tokens: frozenset[str]) -> float:
         apart = group.distance(minute)
-        decay = math.exp(-apart / 12) / 12 * 0.5 ** (group.age(minute) / SPENT_MIN)
+        decay = math.exp(-apart / 12) / 12 * 0.5 ** (group.age(minute) // SPENT_MIN)
         if subject.kind in ML_KINDS:
             decay = 0.6 * decay + 0.4 * math.exp(-apart / 180) / 180
         before = group.subjects.get(subject)

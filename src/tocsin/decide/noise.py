@@ -31,9 +31,9 @@ def own_rate(opened: Sequence[datetime], now: datetime) -> float:
     return max(shrunk, len(opened) / days) if len(opened) >= FULL - 1 and days > 0 else shrunk
 
 
-def comes_back(known: AlertState, now: datetime, *, within: timedelta) -> bool:
-    """Does the alert fire again because its incident was not over? Yes, as long as that explains it better than the
-    rate at which it opened before (the last hour, its present run, apart).
+def comes_back(known: AlertState, now: datetime, *, within: timedelta) -> float:
+    """Does the alert fire again because its incident was not over? Log of how much better that explains it than the
+    rate at which it opened before (the last hour, its present run, apart): above 0, yes.
 
     A fault that comes back does so soon or late: its density falls with one over the time since (log-uniform up to
     `within`)."""
@@ -41,7 +41,7 @@ def comes_back(known: AlertState, now: datetime, *, within: timedelta) -> bool:
     longest = max(within.total_seconds() / 60, AT_ONCE)
     back = 0.5 / (minutes + AT_ONCE) / math.log(1 + longest / AT_ONCE)
     rate = own_rate([moment for moment in known.opened if now - moment > RUN], now) / 1440
-    return back > rate
+    return math.log(back / rate)
 
 
 def is_chronic(state: AlertState, now: datetime) -> bool:

@@ -129,7 +129,10 @@ class Pattern:
 
     def reaches(self, root: Subject, subject: Subject) -> bool:
         """Whether a fault of `root` may be felt at a subject, which need not alert."""
-        return root == subject or subject in self.catalog.downstream(root)
+        index = self.topology.index
+        if root == subject or root not in index or subject not in index:
+            return root == subject
+        return bool(self.topology.hops_to(subject)[index[root]] <= MAX_HOPS)
 
     def hops(self, root: Subject, alerting: Subject) -> int | None:
         """Hops of impact from root down to this alerting subject; None when it is out of reach."""

@@ -210,22 +210,17 @@ class Courses:
         return Tested(factor=factor, words=f"{name} went from {_number(was)} to {_number(now)} ({_figures(p, size)})")
 
     def _meanwhile(self, course: Course, inside: Sequence[Course], split: float) -> Floats:
-        """What unaffected courses of the same metric did: their mean shift after the split (difference in
-        differences); nothing when there are none."""
-        peers = [
-            c
+        """What unaffected courses of the same metric did since the split, each less its own level before (difference
+        in differences); nothing when there are none."""
+        moved = [
+            np.interp(course.at, c.at, c.values) - c.values[c.at < split].mean()
             for c in self._all
-            if c.metric == course.metric
-            and not c.version
-            and c not in inside
-            and c.subject not in self._pattern.started
+            if c.metric == course.metric and not c.version and c not in inside
+            if c.subject not in self._pattern.started and c.at[0] < split <= c.at[-1]
         ]
-        shifts = [
-            after.mean() - before.mean()
-            for before, after in (p.shift(split) for p in peers)
-            if len(before) and len(after)
-        ]
-        return np.where(course.at >= split, float(np.mean(shifts)) if shifts else 0.0, 0.0)
+        return (
+            np.asarray(np.where(course.at >= split, np.mean(moved, axis=0), 0.0)) if moved else np.zeros(len(course.at))
+        )
 
 
 def began(pattern: Pattern, onset: Onset | None) -> datetime:

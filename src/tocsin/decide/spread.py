@@ -15,6 +15,8 @@ FLOOR = 1e-4
 """Shares are clipped here before a logarithm (correlation.md §6)."""
 FEWEST_POINTS = 5
 """So many rising single numbers are taken for points on a scale; fewer may be codes of categories."""
+FARTHEST = 1e100
+"""Bins beyond are no measurement, and their squares would overflow."""
 
 Bounds = tuple[tuple[float, float], ...]
 
@@ -27,10 +29,11 @@ _POINT = re.compile(_NUMBER)
 
 def shares_of(weights: Sequence[float]) -> tuple[float, ...]:
     """The weights as shares that add up to 1; empty when they are no weights."""
-    total = math.fsum(weights)
-    if not 0 < total < math.inf or any(weight < 0 for weight in weights):
+    peak = max(weights, default=0.0)
+    if not 0 < peak < math.inf or not all(weight >= 0 for weight in weights):
         return ()
-    return tuple(weight / total for weight in weights)
+    total = math.fsum(weight / peak for weight in weights)
+    return tuple(weight / peak / total for weight in weights)
 
 
 def psi(reference: Sequence[float], current: Sequence[float]) -> float:
@@ -149,7 +152,7 @@ def _closed(bounds: list[tuple[float, float]]) -> list[tuple[float, float]]:
         bounds = [(first_high - _width(bounds[1]), first_high), *bounds[1:]]
     if last_high == math.inf:
         bounds = [*bounds[:-1], (last_low, last_low + _width(bounds[-2]))]
-    return bounds if all(math.isfinite(x) for pair in bounds for x in pair) else []
+    return bounds if all(abs(x) <= FARTHEST for pair in bounds for x in pair) else []
 
 
 def _width(bounds: tuple[float, float]) -> float:
@@ -158,7 +161,7 @@ def _width(bounds: tuple[float, float]) -> float:
 
 def _around(points: list[float]) -> Bounds:
     """Bins that meet half-way between the points."""
-    if len(points) < FEWEST_POINTS or any(a >= b for a, b in pairwise(points)):
+    if len(points) < FEWEST_POINTS or any(a >= b for a, b in pairwise(points)) or max(map(abs, points)) > FARTHEST:
         return ()
     ways = [(a + b) / 2 for a, b in pairwise(points)]
     edges = [2 * points[0] - ways[0], *ways, 2 * points[-1] - ways[-1]]

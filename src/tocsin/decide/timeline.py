@@ -13,7 +13,7 @@ from tocsin.decide.wording import SYMPTOM_WORDS, TELLING, Pen, counted, percent,
 from tocsin.domain.alert import AlertState, Severity
 from tocsin.domain.catalog import Catalog
 from tocsin.domain.change import Change
-from tocsin.domain.incident import NOT_AMONG_THEM, Attribution, Band, Incident, Suspect
+from tocsin.domain.incident import NOT_AMONG_THEM, Attribution, Band, Incident, IncidentState, Suspect
 from tocsin.domain.subject import Subject
 from tocsin.domain.timeline import Bar, Cause, Lane, Tick, Timeline
 
@@ -59,14 +59,14 @@ def timeline(incident: Incident, changes: Sequence[Change], *, catalog: Catalog,
         verdict=_verdict(incident, scored, axis.began, pen),
         causes=tuple(_cause(suspect, incident.confirmed_change, axis, pen) for suspect in shown),
         others=tuple(axis.place(at) for at in sorted(marked)),
-        others_remark=_others(len(marked), len(others) - len(marked)),
+        others_remark=_others(len(marked), len(others) - len(marked), earlier=len(marked) == len(inside)),
         lanes=tuple(_lanes(incident.members, axis, pen)),
         ticks=tuple(_ticks(axis, pen)),
         stretched=axis.scale is not None,
         began=axis.place(axis.began),
         began_words=f"began {pen.clock(axis.began)}",
         looked=axis.place(axis.looked),
-        looked_words=f"as of {pen.clock(axis.looked)}",
+        looked_words=f"{'over' if incident.state is IncidentState.RESOLVED else 'as of'} {pen.clock(axis.looked)}",
         day=f"{axis.began.day} {axis.began:%b %Y}, UTC",
         looked_at=axis.looked,
     )
@@ -99,7 +99,8 @@ def _axis(incident: Incident, scored: Attribution, shown: Sequence[Suspect]) -> 
     first = min(member.starts_at for member in incident.members)
     began = min(scored.onset_at, first)
     ends = [member.ends_at for member in incident.members if member.ends_at is not None]
-    looked = max(scored.scored_at, began, *(member.starts_at for member in incident.members), *ends)
+    seen = [] if incident.state is IncidentState.RESOLVED and ends else [scored.scored_at]
+    looked = max([*seen, began, *(member.starts_at for member in incident.members), *ends])
     after = max(looked - began, LEAST)
     causes = [suspect.change.occurred_at for suspect in shown]
     left = min(causes, default=began - max(BEFORE, after))
@@ -185,11 +186,12 @@ def _verdict(incident: Incident, scored: Attribution, began: datetime, pen: Pen)
     return f"{word} cause, {percent(first.probability)}: {pen.change(first.change)} at {when}"
 
 
-def _others(marked: int, more: int) -> str:
-    """`12 shown, +31 more`."""
+def _others(marked: int, more: int, *, earlier: bool) -> str:
+    """`12 changes, +31 earlier`; more, not earlier, when also such are left out that the axis would show."""
     if not more:
         return counted(marked, "change") if marked else "none"
-    return f"{counted(marked, 'change')}, +{more} more" if marked else f"{more} earlier"
+    left_out = f"{more} {'earlier' if earlier else 'more'}"
+    return f"{counted(marked, 'change')}, +{left_out}" if marked else left_out
 
 
 # --- alerts ---

@@ -6,19 +6,20 @@ stands as of the latest confirmed incident, so that it moves by people's words a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 
 from tocsin.decide.experience import COLD, Confirmed, Experience, Exposure, learned
 from tocsin.decide.guard import LATEST, LEARNED, NO_RECORD, RIVALS, Record, Trial, judged
 from tocsin.domain.audit import AuditEntry
 from tocsin.domain.catalog import Catalog
 from tocsin.domain.change import Change, ChangeKind
-from tocsin.domain.incident import NOT_AMONG_THEM
+from tocsin.domain.incident import NOT_AMONG_THEM, Incident
 from tocsin.domain.subject import Subject
 from tocsin.store.database import Database, rows, run
 from tocsin.store.inbox import write_audit
@@ -37,89 +38,117 @@ class Taught:
 
 
 class Learned:
-    """What each environment has learned, read again when somebody has confirmed a cause."""
+    """What each environment has learned, read again when somebody has confirmed a cause. `known_at`, for a replay: only
+    what people had said by that moment counts."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, known_at: Callable[[], datetime] | None = None) -> None:
         self._database = database
+        self._known_at = known_at
         self._kept: dict[str, tuple[tuple[Any, ...], Catalog, Taught]] = {}
 
     def of(self, environment: str, catalog: Catalog) -> Taught:
         """What was learned in this environment, by this catalogue's names."""
-        state = _state(self._database, environment)
+        known_at = self._known_at() if self._known_at else None
+        state = _state(self._database, environment, known_at)
         kept = self._kept.get(environment)
         if kept and kept[0] == state and kept[1] is catalog:
             return kept[2]
-        found = read(self._database, environment, catalog)
+        found = read(self._database, environment, catalog, known_at=known_at)
         self._kept[environment] = (state, catalog, found)
         return found
 
 
-def _state(database: Database, environment: str) -> tuple[Any, ...]:
+_CONFIRMED = (
+    "environment = :environment AND confirmed_change <> '' AND (CAST(:known_at AS timestamptz) IS NULL OR NOT EXISTS"
+    " (SELECT FROM audit l WHERE l.incident_id = incidents.id AND l.action = 'cause.confirmed' AND l.at > :known_at))"
+)
+
+
+def _state(database: Database, environment: str, known_at: datetime | None) -> tuple[Any, ...]:
     """Cheap to ask, and different after every confirmation and reset."""
     with database.transaction() as connection:
         row = rows(
             connection,
-            "SELECT count(*) AS n, md5(string_agg(id::text || confirmed_change, ',' ORDER BY id)) AS causes,"
-            " (SELECT learn_since::text FROM installation) AS since FROM incidents"
-            " WHERE environment = :environment AND confirmed_change <> ''",
+            "SELECT count(*) AS n, md5(string_agg(id::text || confirmed_change, ',' ORDER BY id)) AS causes,"  # noqa: S608
+            f" (SELECT learn_since::text FROM installation) AS since FROM incidents WHERE {_CONFIRMED}",
             environment=environment,
+            known_at=known_at,
         )[0]
     return tuple(row)
 
 
-def read(database: Database, environment: str, catalog: Catalog) -> Taught:
-    """What was learned and the record beside it, counted from the database."""
+def read(database: Database, environment: str, catalog: Catalog, *, known_at: datetime | None = None) -> Taught:
+    """What was learned and the record beside it, counted from the database; of what people had said by `known_at`."""
     with database.transaction() as connection:
         confirmed = rows(
             connection,
-            "SELECT id, confirmed_change, opened_at, attribution, attribution->>'onset_at' AS onset_at,"
-            " attribution->>'scored_at' AS scored_at FROM incidents"
-            " WHERE environment = :environment AND confirmed_change <> ''"
+            "SELECT id, confirmed_change, opened_at, attribution, attribution->>'onset_at' AS onset_at,"  # noqa: S608
+            f" attribution->>'scored_at' AS scored_at FROM incidents WHERE {_CONFIRMED}"
             " AND opened_at >= (SELECT learn_since FROM installation) ORDER BY opened_at DESC, id DESC LIMIT :most",
             environment=environment,
+            known_at=known_at,
             most=MOST,
         )
         if not confirmed:
             return Taught()
-        last = confirmed[0]
-        onset_at, scored_at = _moment(last.onset_at, last.opened_at), _moment(last.scored_at, last.opened_at)
-        exposed = rows(
-            connection,
-            "SELECT kind, subject, count(*) AS n, min(occurred_at) AS since FROM changes"
-            " WHERE environment = :environment AND occurred_at >= (SELECT learn_since FROM installation)"
-            " AND occurred_at <= :onset_at AND received_at <= :scored_at GROUP BY kind, subject",
-            environment=environment,
-            onset_at=onset_at,
-            scored_at=scored_at,
-        )
-        incidents = load_incidents(connection, [row.id for row in confirmed])
-        causes = load_changes_by_id(
-            connection, environment, [r.confirmed_change for r in confirmed if r.confirmed_change != NOT_AMONG_THEM]
-        )
-        seen = rows(
-            connection,
-            "SELECT count(*) AS incidents FROM incidents WHERE environment = :environment"
-            " AND opened_at >= (SELECT learn_since FROM installation) AND (opened_at, id) <= (:opened_at, :id)",
-            environment=environment,
-            opened_at=last.opened_at,
-            id=last.id,
-        )[0]
+        counted = _counted(connection, environment, confirmed)
     experience = learned(
-        [_exposure(row) for row in exposed],
+        [_exposure(row) for row in counted.exposed],
         [
             Confirmed(
-                cause=causes.get(row.confirmed_change),
+                cause=counted.causes.get(row.confirmed_change),
                 none=row.confirmed_change == NOT_AMONG_THEM,
-                members=incidents[row.id].members if row.id in incidents else (),
+                members=counted.incidents[row.id].members if row.id in counted.incidents else (),
                 onset_at=_moment(row.onset_at, row.opened_at),
             )
             for row in reversed(confirmed)
         ],
         catalog,
-        incidents=int(seen.incidents),
-        now=scored_at,
+        incidents=counted.seen,
+        now=counted.scored_at,
     )
-    return Taught(experience=experience, record=judged(_trials(confirmed, causes)))
+    return Taught(experience=experience, record=judged(_trials(confirmed, counted.causes)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Counted:
+    """What stood beside the confirmed incidents, as of the latest of them."""
+
+    exposed: Sequence[Row[Any]]
+    incidents: dict[UUID, Incident]
+    causes: dict[str, Change]
+    seen: int
+    scored_at: datetime
+
+
+def _counted(connection: Connection, environment: str, confirmed: Sequence[Row[Any]]) -> _Counted:
+    last = confirmed[0]
+    scored_at = _moment(last.scored_at, last.opened_at)
+    exposed = rows(
+        connection,
+        "SELECT kind, subject, count(*) AS n, min(occurred_at) AS since FROM changes"
+        " WHERE environment = :environment AND occurred_at >= (SELECT learn_since FROM installation)"
+        " AND occurred_at <= :onset_at AND received_at <= :scored_at GROUP BY kind, subject",
+        environment=environment,
+        onset_at=_moment(last.onset_at, last.opened_at),
+        scored_at=scored_at,
+    )
+    named = [row.confirmed_change for row in confirmed if row.confirmed_change != NOT_AMONG_THEM]
+    seen = rows(
+        connection,
+        "SELECT count(*) AS incidents FROM incidents WHERE environment = :environment"
+        " AND opened_at >= (SELECT learn_since FROM installation) AND (opened_at, id) <= (:opened_at, :id)",
+        environment=environment,
+        opened_at=last.opened_at,
+        id=last.id,
+    )[0]
+    return _Counted(
+        exposed=exposed,
+        incidents=load_incidents(connection, [row.id for row in confirmed]),
+        causes=load_changes_by_id(connection, environment, named),
+        seen=int(seen.incidents),
+        scored_at=scored_at,
+    )
 
 
 def _moment(text: str | None, otherwise: datetime) -> datetime:

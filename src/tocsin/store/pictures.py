@@ -23,8 +23,10 @@ MEDIA_TYPE = "image/png"
 MOST_TRIES = 3
 BUSY_S = 30
 """A picture whose drawer died is drawn by another after this."""
+SOON_S = 2
+"""A picture waits for so long, so that a burst of alerts is scored and decided before anybody draws."""
 EVERY_S = 30
-"""In a storm an incident's picture is drawn anew this often at most; the first never waits."""
+"""In a storm an incident's picture is drawn anew this often at most."""
 
 
 class NotDrawn(StrEnum):
@@ -62,10 +64,11 @@ def want(connection: Connection, incident_ids: Sequence[UUID]) -> None:
         run(
             connection,
             "INSERT INTO pictures AS known (incident_id, due_at)"
-            " SELECT i, clock_timestamp() FROM unnest(CAST(:ids AS uuid[])) AS i"
+            " SELECT i, clock_timestamp() + make_interval(secs => :soon) FROM unnest(CAST(:ids AS uuid[])) AS i"
             " ON CONFLICT (incident_id) DO UPDATE SET tries = 0,"
-            "  due_at = greatest(clock_timestamp(), known.drawn_at + make_interval(secs => :every))",
+            "  due_at = greatest(excluded.due_at, known.drawn_at + make_interval(secs => :every))",
             ids=sorted(set(incident_ids)),
+            soon=SOON_S,
             every=EVERY_S,
         )
 

@@ -254,6 +254,8 @@ class Upshot:
     destinations: tuple[str, ...]
     cause: str
     """Id of the likely change; empty below P = .3."""
+    cause_words: str
+    """The same for people: its kind, subject and version."""
     probability: float
     alerts: frozenset[str]
     """Fingerprints of its members, now or once."""
@@ -301,6 +303,11 @@ def _upshot(row: Row[Any]) -> Upshot:
         rule=routing.get("rule", ""),
         destinations=tuple(row.destinations),
         cause=suspect["change"]["id"] if named else "",
+        cause_words=_change_words(suspect["change"]) if named else "",
         probability=round(float(suspect["probability"]), 3) if named else 0.0,
         alerts=frozenset(row.fingerprints),
     )
+
+
+def _change_words(change: dict[str, Any]) -> str:
+    return f"{change['kind']} {change['subject']} {change.get('version', '')}".rstrip()

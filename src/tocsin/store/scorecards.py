@@ -88,7 +88,8 @@ seen AS (
         < CAST(:comes_back AS interval) AS back
     FROM episodes WHERE :environment IN ('', environment))
 SELECT a.state->'alert'->>'name' AS name, a.state->'alert'->>'source' AS source,
-    a.state->'alert'->>'subject' AS subject, a.state->'alert'->>'symptom' AS symptom, count(*) AS fired, count(*) FILTER (WHERE s.back) AS came_back,
+    a.state->'alert'->>'subject' AS subject, a.state->'alert'->>'symptom' AS symptom,
+    count(*) AS fired, count(*) FILTER (WHERE s.back) AS came_back,
     array_agg(CAST(extract(epoch FROM s.ends_at - s.starts_at) AS float8)) AS lasted,
     coalesce(array_agg(DISTINCT s.incident_id) FILTER (WHERE s.incident_id IS NOT NULL), '{}') AS incidents
 FROM seen s JOIN alerts a USING (environment, fingerprint) GROUP BY 1, 2, 3, 4
