@@ -66,6 +66,16 @@ def test_no_state_of_the_plotting_library_is_shared() -> None:
     assert said_by("import sys, tocsin.drawing; print('matplotlib.pyplot' in sys.modules)") == "False"
 
 
+def test_the_process_that_scores_and_draws_stays_small() -> None:
+    code = (
+        "import resource, tocsin.decide.attribute, tocsin.decide.statistics, tocsin.worker;"
+        " from tests.test_drawing import png, shown;"
+        " [png(shown('storm')) for _ in range(10)];"
+        " print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    )
+    assert int(said_by(code)) < 300, "MB"
+
+
 def said_by(code: str) -> str:
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     return ran.stdout.strip()

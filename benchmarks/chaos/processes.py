@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.progress import Progress
@@ -48,6 +48,8 @@ class _Run:
     moments: list[Moment] = field(default_factory=list)
     """What is to happen, in seconds after the start."""
     befell: Counter[str] = field(default_factory=Counter)
+    began: dict[str, datetime] = field(default_factory=dict)
+    """Service → when its outage of now began."""
     wanted: dict[str, str] = field(default_factory=dict)
     """Service → how its outage ends."""
     answers: Counter[int] = field(default_factory=Counter)
@@ -75,10 +77,10 @@ class _Run:
         def post() -> None:
             now = datetime.now(UTC)
             ended = None if firing else now
-            alerts = [
-                alert(service, starts_at=now - timedelta(seconds=1), ended_at=ended, pod=str(pod))
-                for pod in range(pods)
-            ]
+            began = self.began.setdefault(service, now)  # of this episode: it never begins before the last has ended
+            alerts = [alert(service, starts_at=began, ended_at=ended, pod=str(pod)) for pod in range(pods)]
+            if not firing:
+                del self.began[service]
             body = alertmanager(alerts, status="firing" if firing else "resolved")
             self.answers[self.stack.post("am", body).status_code] += 1
 

@@ -19,7 +19,7 @@ from tocsin.decide.deduplicate import merge
 from tocsin.decide.drift import benjamini_hochberg, psi_limit
 from tocsin.decide.enrich import enrich
 from tocsin.decide.route import route
-from tocsin.decide.spread import bounds_of, deviation, mean, psi
+from tocsin.decide.spread import FLOOR, bounds_of, deviation, mean
 from tocsin.decide.statistics import bridge_tail
 from tocsin.decide.suppress import gate
 from tocsin.domain.alert import Alert, AlertState, Distribution, Resolves, Severity, Status, Symptom
@@ -31,6 +31,10 @@ from tocsin.domain.subject import Subject
 
 ALPHA = 0.05
 RULES = ("PSI > .1", "PSI > its limit", "raw p < .05", "Bonferroni", "BH", "BH, 2 of 3", "BH and effect", "Tocsin")
+HOPELESS = 0.2
+"""Tocsin's q of what fires is no smaller than that of all 50: an hour with none under this is not judged."""
+REMEMBERED = 4
+"""Hours after a failed check in which passed ones are told too: three of them are all that 2 of 3 can see."""
 START = datetime(2031, 1, 1, tzinfo=UTC)
 POLICY = Policy(drift=DriftPolicy(checks=Checks(), without_effect=Want.NONE))
 
@@ -42,6 +46,7 @@ class Judge:
     labels: list[tuple[str, ...]]
     before: Counts
     states: dict[int, AlertState] = field(default_factory=dict)
+    failed_at: dict[int, int] = field(default_factory=dict)
     flagged: list[set[int]] = field(default_factory=list)
     """What BH flagged in the hours so far."""
     hour: int = 0
@@ -58,7 +63,8 @@ class Judge:
         before, rows = int(self.before[0].sum()), int(counts[0].sum())
         was, now = self.before / before, counts / rows
         p = self._p(was, now, rows * before / (rows + before))
-        index = [psi(list(one), list(other)) for one, other in zip(was, now, strict=True)]
+        least = np.maximum(was, FLOOR), np.maximum(now, FLOOR)
+        index = ((least[1] - least[0]) * np.log(least[1] / least[0])).sum(axis=1)
         limit = psi_limit(counts.shape[1], rows, before)
         q = benjamini_hochberg(p, len(p))
         by_q = {n for n in every if q[n] <= ALPHA}
@@ -72,7 +78,7 @@ class Judge:
             "BH": by_q,
             "BH, 2 of 3": {n for n in every if sum(n in hour for hour in self.flagged[-3:]) >= 2},
             "BH and effect": by_q & moved,
-            "Tocsin": self._tocsin(p, counts),
+            "Tocsin": self._tocsin(p, counts, hopeless=min(q) > HOPELESS),
         }
         self.hour += 1
         return found
@@ -82,15 +88,17 @@ class Judge:
         distance = np.abs(np.cumsum(now, axis=1) - np.cumsum(was, axis=1)).max(axis=1)
         return [float(p) for p in np.exp(np.interp(distance * np.sqrt(rows), *_table(was.shape[1])))]
 
-    def _tocsin(self, p: list[float], counts: Counts) -> set[int]:
+    def _tocsin(self, p: list[float], counts: Counts, *, hopeless: bool) -> set[int]:
         """What has an effect that was repeated, when the incident of all that fires would get a ticket now."""
         now = START + timedelta(hours=self.hour)
         for n, value in enumerate(p):
-            if value < ALPHA or n in self.states:
+            if value < ALPHA:
+                self.failed_at[n] = self.hour
+            if self.hour - self.failed_at.get(n, -REMEMBERED) < REMEMBERED:
                 report = self._report(n, counts[n], now, fires=value < ALPHA)
                 self.states[n], _ = merge(self.states.get(n), report, Flapping(), now=now)
         firing = {n: s for n, s in self.states.items() if s.status is Status.FIRING and s.firing_keys}
-        if not firing:
+        if not firing or hopeless:
             return set()
         incident = Incident(
             id=UUID(int=1), number=1, environment="production", state=IncidentState.OPEN, opened_at=now,

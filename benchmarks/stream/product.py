@@ -36,9 +36,10 @@ PERSISTENCE = timedelta(minutes=10)
 POLICY = Policy(
     rules=(Rule(name="all", want=Want.PAGE),),
     persistence=dict.fromkeys(Symptom, PERSISTENCE),
-    reopen_within=timedelta(hours=float(__import__("os").environ.get("REOPEN","24"))),
+    reopen_within=timedelta(hours=1),
 )
-"""Everything pages that lasts ten minutes or shows on two subjects (correlation.md §4)."""
+"""Everything pages that lasts ten minutes or shows on two subjects (correlation.md §4). No fault of this world comes
+back, so that an incident is over for good after an hour (the reference's TTL); the product's own default is a day."""
 RECALL_EVERY_MIN = 10.0
 LATER = timedelta(minutes=5)
 """After which scores are looked at again: changes stamped late are known then."""

@@ -78,7 +78,7 @@ class Stream(World):
 
     def _incidents(self, rng: Generator) -> None:
         """The outages of the whole world, drawn as benchmarks/attribution draws them; those of these days are kept."""
-        found: list[tuple[Made | None, list[tuple[int, float, float]]]] = []
+        found: list[tuple[Made | None, list[tuple[float, int, float]]]] = []
         for change in self.changes:
             if rng.random() < min(0.5, BREAKS[change.kind] * self.risk[change.node]):
                 strike = change.at + self.law.lag(change.kind, rng)
@@ -91,7 +91,8 @@ class Stream(World):
             strike = float(rng.uniform(0, DAYS * DAY))
             if alerts := self._all_alerts(root, strike, self.nodes[root].kind != "service", rng):
                 found.append((None, alerts))
-        kept = sorted((alerts, cause) for cause, alerts in found if self.begins <= alerts[0][0] < self.ends)
+        kept = [(alerts, cause) for cause, alerts in found if self.begins <= alerts[0][0] < self.ends]
+        kept.sort(key=lambda one: one[0])
         self.causes = [cause for _, cause in kept]
         self.symptoms = [
             Symptom(outage=outage, node=node, at=at, window=window)

@@ -146,7 +146,11 @@ def _sent(app: App, couriers: Couriers, courier: Courier | Outcome, record: Reco
     if isinstance(courier, Outcome):
         return courier
     if record.wanted.status == "resolved" and record.never_went_out:
-        unsaid = Confirmation(external_id="", notes=tuple(note.id for note in record.notes))
+        unsaid = Confirmation(
+            external_id="",
+            notes=tuple(note.id for note in record.notes),
+            attachments=tuple(file.id for file in record.attachments),
+        )
         return Outcome(result="done", reason=Reason.OK, detail="over before anything was sent", confirmation=unsaid)
     begun_s = clock_s()
     task = _task(app, record, courier)

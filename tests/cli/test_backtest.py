@@ -98,6 +98,21 @@ def test_nothing_later_than_the_decision_is_seen(tmp_path: Path) -> None:
     assert backtest(tmp_path, [future])[0] == plain
 
 
+def test_series_tell_when_trouble_began(tmp_path: Path) -> None:
+    measured = case(1)
+    day = measured["decide_at"][:10]
+    points = [[f"{day}T{9 + m // 60:02d}:{m % 60:02d}:00.000Z", 0.1 + m % 3 / 50 + (m >= 64)] for m in range(15, 75)]
+    measured["series"] = [{"subject": "service:s3", "metric": "error_ratio", "points": points}]
+    plain, informed = (backtest(tmp_path, [one])[0] for one in (case(1), measured))
+    near_before, near_after = (
+        next(one["probability"] for one in answer["suspects"] if one["change"] == "near1")
+        for answer in (plain, informed)
+    )
+    assert near_after < near_before / 2
+    measured["series"][0]["points"] = points[::-1]
+    assert backtest(tmp_path, [measured])[0] == informed
+
+
 def test_history_teaches(tmp_path: Path) -> None:
     asked = case(20, minute=3)
     cold = {one["change"]: one["probability"] for one in backtest(tmp_path, [asked])[0]["suspects"]}

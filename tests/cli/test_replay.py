@@ -141,7 +141,8 @@ def test_the_report_says_in_sentences_what_would_have_differed(
 
 
 def test_another_likely_cause_is_named_in_words(world: World, operator: Operator, tmp_path: Path) -> None:
-    world.deploy("search", minutes=2, deployment=5)
+    world.deploy("search", minutes=1, deployment=5)
+    world.deploy("churn-api", minutes=4, deployment=6)
     world.alert("HighLatency", minutes=6, service="payments")
     world.settle()
     tree = candidate(world, tmp_path, "payments: {}", 'payments: {depends_on: ["service:search"]}')
@@ -149,7 +150,7 @@ def test_another_likely_cause_is_named_in_words(world: World, operator: Operator
     [difference] = told["differences"]
     assert difference["differs"] == ["likely_cause"]
     assert difference["would_be"]["cause_words"].startswith("service.deployed service:search")
-    assert told["summary"] == ["1 incident would have had another likely cause: TOC-1001."]
+    assert "1 incident would have had another likely cause: TOC-1001." in told["summary"]
 
 
 def test_a_taught_installation_is_replayed_with_what_people_had_said_by_then(world: World, operator: Operator) -> None:

@@ -14,7 +14,7 @@ from tests.config.trees import ROOT, errors_of, mappings_of
 from tocsin.config.mappings import env_names, load, loads
 from tocsin.domain.alert import Severity, Symptom
 from tocsin.domain.errors import BadMapping
-from tocsin.domain.policy import Mode, Want
+from tocsin.domain.policy import Checks, Mode, Want
 from tocsin.domain.subject import Subject
 
 
@@ -39,6 +39,10 @@ from tocsin.domain.subject import Subject
             "policies:\n  persistence:\n    latency: 5\n",
             "x.yaml:3: policies.persistence.latency: is not a duration; write a number with its unit: 90s, 5m, 2h, "
             "14d, 1h30m",
+        ),
+        (
+            "policies:\n  drift:\n    checks: {failed: 3, of: 2}\n",
+            "x.yaml:3: policies.drift.checks: 3 of 2 checks cannot fail; make `of` at least 3",
         ),
         (
             "policies:\n  routes:\n    - {want: page, name: a}\n    - name: b\n",
@@ -281,3 +285,11 @@ def test_reading_mappings_loads_no_vendor_s_client(tmp_path: Path) -> None:
         f"load(Path({str(tmp_path)!r}), env={ENV!r}); sys.exit('requests' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_policy_says_when_a_drift_counts() -> None:
+    drift = mappings_of(
+        "policies: {drift: {checks: {failed: 2, of: 4}, without_effect: none, mean_shift: 0.3}}"
+    ).policy.drift
+    assert (drift.checks, drift.without_effect, drift.mean_shift) == (Checks(failed=2, of=4), Want.NONE, 0.3)
+    assert (drift.shape, drift.significance) == (0.1, 0.05)

@@ -259,6 +259,21 @@ def test_files_are_confirmed_one_by_one_and_given_up_after_three_tries(world: De
     assert tries == [["a.txt", "b.txt"], ["b.txt"], ["b.txt"], []]
 
 
+def test_what_is_over_before_it_is_sent_needs_no_files_and_comes_to_rest(world: Desks) -> None:
+    world.alert("HighLatency", minutes=1, service="checkout")
+    world.settle(send=False)
+    world.alert("HighLatency", minutes=15, resolved=True, service="checkout")
+    world.settle(send=False)
+    [record] = [r for rs in _all_records(world).values() for r in rs]
+    file = Attachment(id=uuid4(), name="timeline.png", media_type="image/png", content=b"\x00why")
+    with world.app.database.transaction() as connection:
+        records.want(connection, [replace(_plan_of(record, (file,)), wanted=record.wanted)])
+    world.due()
+    world.settle()
+    assert world.sql("SELECT state, next_attempt_at FROM records") == [{"state": "settled", "next_attempt_at": None}]
+    assert world.held("pagerduty") == []
+
+
 def _all_records(world: Desks) -> dict[UUID, list[Record]]:
     ids = [row["incident_id"] for row in world.sql("SELECT incident_id FROM records")]
     with world.app.database.transaction() as connection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from hashlib import sha256
 from io import BytesIO
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,9 +14,9 @@ from PIL import Image
 
 from tests.pipeline.conftest import AtWork
 from tests.pipeline.staffed import Staff, Staffed
-from tocsin import drawing, pipeline
+from tocsin import drawing, pipeline, worker
 from tocsin.domain.timeline import Timeline
-from tocsin.store import pictures, sweeps
+from tocsin.store import attachments, pictures, sweeps
 
 
 def draw(world: Staffed) -> int:
@@ -94,6 +95,25 @@ def test_one_that_may_have_arrived_is_not_replaced(at_work: AtWork, staff: Staff
     assert len(in_servicenow(staff)) == 1
 
 
+def test_an_outage_of_the_desk_costs_no_picture(at_work: AtWork, staff: Staff) -> None:
+    world = at_work()
+    staff.servicenow.reset()
+    world.do("DELETE FROM records WHERE kind = 'servicenow'")
+    staff.servicenow.front.plans.add({"fault": "server_error_before", "times": 0, "match": {"path": "/incident"}})
+    world.do("UPDATE incidents SET decide_again_at = now()")
+    world.settle()
+    draw(world)
+    for _ in range(attachments.MOST_TRIES + 1):
+        world.do("UPDATE records SET next_attempt_at = now() - interval '1 s' WHERE kind = 'servicenow'")
+        world.do("UPDATE destinations SET rests_until = NULL")
+        world.settle()
+    staff.servicenow.front.plans.clear()
+    world.do("UPDATE records SET next_attempt_at = now() - interval '1 s' WHERE kind = 'servicenow'")
+    world.do("UPDATE destinations SET rests_until = NULL")
+    world.settle()
+    assert len(in_servicenow(staff)) == 1
+
+
 def test_a_picture_that_cannot_be_drawn_is_named_and_holds_up_nothing(
     at_work: AtWork, staff: Staff, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -133,6 +153,19 @@ def test_a_drawer_that_died_three_times_is_given_no_fourth_try(at_work: AtWork) 
     picture = pictures.of_incident(world.app.database, world.incidents()[0]["number"])
     assert picture is not None
     assert picture.failed == "interrupted"
+
+
+def test_the_beat_leaves_drawing_to_the_worker(at_work: AtWork, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = at_work()
+    due_now(world)
+    monkeypatch.setattr(worker, "tocsin", lambda: world.app)
+    beat = worker.Sweeper(app=worker.app, lazy=True)
+    beat.apply_async(SimpleNamespace(task=worker.DRAW), advance=False)  # type: ignore[arg-type]
+    assert beat._lock is not None
+    beat._lock.close()
+    assert sweeps.due(world.app.database).draw, "Redis is away: it waits"
+    worker.draw()
+    assert newest(world).startswith(b"\x89PNG")
 
 
 def test_an_incident_that_nobody_is_told_of_gets_none(at_work: AtWork) -> None:

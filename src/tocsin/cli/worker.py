@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 
 import click
@@ -24,6 +25,8 @@ def worker(attribute: bool, concurrency: int) -> None:
     from tocsin.worker import ATTRIBUTE_QUEUE, QUEUE, app, broker_url
 
     if attribute:
+        if settings.data_dir.is_dir():  # matplotlib's list of fonts lies with our files, not in somebody's home
+            os.environ.setdefault("MPLCONFIGDIR", str(settings.data_dir / "matplotlib"))
         import tocsin.decide.attribute
         import tocsin.decide.statistics
         import tocsin.drawing  # noqa: F401 numpy, scipy and matplotlib load before the first page waits for them

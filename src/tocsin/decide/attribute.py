@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from tocsin.decide.candidates import KINDS, Candidates, candidates_of
+from tocsin.decide.candidates import Candidates, candidates_of
 from tocsin.decide.evidence import Scored, suspect
 from tocsin.decide.experience import COLD, Experience, KindRecord
-from tocsin.decide.lags import density
+from tocsin.decide.lags import KINDS, densities
 from tocsin.decide.overlap import heads, overlapping
 from tocsin.decide.pattern import Pattern
 from tocsin.decide.series import MISTAKEN, MOST_TESTED, NOT_TESTED, Courses, Onset, Series, Tested, began
@@ -148,33 +148,33 @@ def _terms(candidates: Candidates, lags: Floats, experience: Experience, onset: 
     late = np.flatnonzero(lags < 0)
     minutes = lags.copy()
     minutes[late] = SKEW_LAG_MIN
-    for code in np.unique(candidates.kinds).tolist():
-        kind, at = KINDS[code], np.flatnonzero(candidates.kinds == code)
-        record = experience.kinds.get(kind, _NOTHING)
-        logs[0, at] = math.log(_mean(RISK, record))
-        dense = density(kind, minutes[at], learned=record.lags)
-        if onset is not None:
-            dense = MISTAKEN * dense + (1 - MISTAKEN) * _since(onset, kind, lags[at], record.lags)
-        logs[1, at] = np.log(dense + 1e-300)
+    records = experience.kinds
+    logs[0] = np.array([math.log(_mean(RISK, records.get(kind, _NOTHING))) for kind in KINDS])[candidates.kinds]
     for i in candidates.odd:
         change = candidates.changes[i]
-        logs[0, i] = math.log(_mean(_prior(change), experience.kinds.get(change.kind, _NOTHING)))
+        logs[0, i] = math.log(_mean(_prior(change), records.get(change.kind, _NOTHING)))
+    learned = {kind: record.lags for kind, record in records.items()}
+    dense = densities(candidates.kinds, minutes, learned)
+    if onset is not None:
+        dense = MISTAKEN * dense + (1 - MISTAKEN) * _since(onset, candidates.kinds, lags, learned)
+    logs[1] = np.log(dense + 1e-300)
     for i in late.tolist():
         off = 0.5 * math.erfc(-lags[i] / SKEW_SD_MIN / math.sqrt(2))
         logs[3, i] = math.log(SKEW_PRIOR * off + 1e-300)
     return logs
 
 
-def _since(onset: Onset, kind: ChangeKind, lags: Floats, learned: tuple[float, ...]) -> Floats:
+def _since(
+    onset: Onset, kinds: NDArray[np.intp], lags: Floats, learned: Mapping[ChangeKind, tuple[float, ...]]
+) -> Floats:
     """The density of the time from change to onset, over all that the onset may be; 0 for a change after it. Far from
     the onset its own doubt does not matter."""
     possible, weights = onset.spread()
-    dense = np.asarray(density(kind, lags - onset.before, learned=learned))
+    dense = densities(kinds, lags - onset.before, learned)
     near = np.flatnonzero(lags < onset.before + NEAR_SD * onset.sd)
-    if len(near):
-        minutes = lags[None, near] - possible[:, None]
-        found = density(kind, minutes.ravel(), learned=learned).reshape(minutes.shape)
-        dense[near] = weights @ np.where(minutes > 0, found, 0.0)
+    minutes = lags[None, near] - possible[:, None]
+    found = densities(np.tile(kinds[near], len(possible)), minutes.ravel(), learned).reshape(minutes.shape)
+    dense[near] = weights @ np.where(minutes > 0, found, 0.0)
     return dense
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from tocsin.decide.lags import KINDS
 from tocsin.domain.change import Change, ChangeKind, ChangeOutcome
 from tocsin.domain.subject import Subject
 
@@ -23,7 +24,6 @@ SKEW = timedelta(minutes=5)
 SAME_WORK = ("run_id", "commit")
 """Labels whose equal value makes two changes parts of one."""
 
-KINDS = tuple(ChangeKind)
 _IDENTITIES = np.array([id(kind) for kind in KINDS], dtype=np.int64)
 _IN_ORDER = np.argsort(_IDENTITIES)
 _SORTED = _IDENTITIES[_IN_ORDER]

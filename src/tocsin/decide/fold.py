@@ -7,6 +7,7 @@ messages end in the same incidents however they were batched.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from uuid import UUID
 
 from tocsin.decide.acts import Deed
 from tocsin.decide.deduplicate import due_at, expire, merge
-from tocsin.decide.group import Groups, seen_of
+from tocsin.decide.group import Groups, Placement, Seen, seen_of
 from tocsin.decide.noise import comes_back, own_rate
 from tocsin.decide.people import People, no_people
 from tocsin.domain.alert import Alert, AlertState, Status, Transition
@@ -141,41 +142,48 @@ class Fold:
         self, known: AlertState | None, state: AlertState, message_id: UUID, seq: int, at: datetime
     ) -> tuple[UUID, str, str]:
         """The incident, a stable reason and the why in words."""
-        incident = self._former(known, at)
         seen, rate = seen_of(state), own_rate(state.opened[:-1], at)
+        incident, placement = self._best(known, seen, rate, at)
         reason, why = "former_incident", "its last occurrence belongs to it"
-        placement = None
-        if known is None or incident is None or not self.groups.stands_alone(incident.id):
-            placement = self.groups.place(seen, rate_per_day=rate, left=known.incident_id if known else None)
-            if incident is not None and known is not None and placement.incident_id is not None:
-                if placement.llr > comes_back(known, at, within=self.policy.reopen_within):
-                    incident = None
-        if incident is None:
-            assert placement is not None
-            reason, why = "opened" if placement.incident_id is None else "grouped", placement.because
-            incident = self.incidents.get(placement.incident_id) if placement.incident_id else None
+        if placement is not None:
+            reason, why = "opened" if incident is None else "grouped", placement.because
             incident = incident or self._open(message_id, seq, at)
-        elif incident.state is IncidentState.RESOLVED:
+        elif incident is not None and incident.state is IncidentState.RESOLVED:
             reason, why = "reopened", "it fires again soon after its incident was resolved"
             incident = replace(incident, state=IncidentState.OPEN, reopened=incident.reopened + 1, resolved_at=None)
+        assert incident is not None
         self.incidents[incident.id] = replace(incident, last_alert_at=max(incident.last_alert_at, at))
         self.groups.add(incident.id, seen, rate_per_day=rate)
         self.joined.add(incident.id)
         self.people.fires_anew(incident.id, reopened=reason == "reopened")
         return incident.id, reason, why
 
+    def _best(
+        self, known: AlertState | None, seen: Seen, rate: float, at: datetime
+    ) -> tuple[Course | None, Placement | None]:
+        """Back to its former incident (no placement then), into another, or into none that there is.
+
+        An incident of its own takes an alert back whatever its rate. One with other subjects does so only while its
+        coming back is no chance, and no incident that is open now explains it better: else alerts that fire all the
+        time would keep every incident alive that they once joined."""
+        former, back = self._former(known, at), -math.inf
+        if former is not None and known is not None:
+            alone = self.groups.stands_alone(former.id)
+            back = math.inf if alone else comes_back(known, at, within=self.policy.reopen_within)
+        if back == math.inf:
+            return former, None
+        placement = self.groups.place(seen, rate_per_day=rate, left=known.incident_id if known else None)
+        if back > 0 and (placement.incident_id is None or placement.llr <= back):
+            return former, None
+        return self.incidents.get(placement.incident_id) if placement.incident_id else None, placement
+
     def _former(self, known: AlertState | None, at: datetime) -> Course | None:
         """The incident of the alert's last episode, while it is open or was resolved a short time ago."""
-        if known is None or known.incident_id is None:
-            return None
-        former = self.incidents.get(known.incident_id)
-        if former is None:
-            return None
+        former = self.incidents.get(known.incident_id) if known and known.incident_id else None
+        if former is None or former.state is IncidentState.OPEN:
+            return former
         resolved_at = former.resolved_at or former.last_alert_at
-        if former.state is IncidentState.RESOLVED and at - resolved_at > self.policy.reopen_within:
-            return None
-        own = self.groups.stands_alone(former.id)
-        return former if own or comes_back(known, at, within=self.policy.reopen_within) > 0 else None
+        return former if at - resolved_at <= self.policy.reopen_within else None
 
     def _open(self, message_id: UUID, seq: int, at: datetime) -> Course:
         incident = Course(

@@ -51,8 +51,8 @@ SILENCE = 0.4
 raised more than this. Of ML subjects, which are checked in hours, silence says nothing."""
 HEARD_MIN = 5.0
 """Minutes after which most of what a fault raises has been raised (judgement: `for:` of a few minutes)."""
-SPENT_MIN = 30.0
-"""A fault raises its alerts early: of those that it was expected to raise, half are out every 30 min. Without this an
+SPENT_MIN = 15.0
+"""A fault raises its alerts early: of those that it was expected to raise, half are out every 15 min. Without this an
 incident would live on whatever else goes wrong near it (judgement; alerts of a cascade come within 10 min or so)."""
 TELLING = 0.5
 """An alert that is a surprise at least so much keeps its incident young."""

@@ -6,6 +6,7 @@ fit real lags, therefore the tail: a thin one loses to simple rules where the wo
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import lru_cache
 
@@ -37,21 +38,32 @@ MEDIAN: dict[ChangeKind, float] = {
 _DEPLOY = 20.0
 _PARTS = ((0.6, 1.0, 1.6), (0.4, 15.0, 2.2))
 
+KINDS = tuple(ChangeKind)
+_LOG_MEDIANS: tuple[Floats, ...] = tuple(
+    np.array([math.log(MEDIAN.get(kind, _DEPLOY) * stretch) for kind in KINDS]) for _, stretch, _ in _PARTS
+)
+
 
 def density(kind: ChangeKind, minutes: Floats, *, learned: tuple[float, ...] = ()) -> Floats:
     """The density per minute that trouble from such a change first shows after these lags. `learned` are counts of
     confirmed lags per bin of EDGES: they move mass between the bins, the seed keeps the shape inside each."""
+    return densities(np.full(len(minutes), KINDS.index(kind)), minutes, {kind: learned})
+
+
+def densities(kinds: NDArray[np.intp], minutes: Floats, learned: Mapping[ChangeKind, tuple[float, ...]]) -> Floats:
+    """The same for many changes: `kinds` are places in KINDS, one a lag."""
     lags = np.maximum(minutes, MIN_LAG)
-    median = MEDIAN.get(kind, _DEPLOY)
+    logs = np.log(lags)
     found: Floats = np.zeros_like(lags)
-    for weight, stretch, sigma in _PARTS:
-        z = (np.log(lags) - math.log(median * stretch)) / sigma
+    for (weight, _, sigma), medians in zip(_PARTS, _LOG_MEDIANS, strict=True):
+        z = (logs - medians[kinds]) / sigma
         found += weight * np.exp(-0.5 * z * z) / (lags * (sigma * math.sqrt(2 * math.pi)))
-    if not learned:
-        return found
-    seed, counts = seed_masses(kind), np.asarray(learned, dtype=np.float64)
-    moved = (seed * SEED_WEIGHT + counts) / (SEED_WEIGHT + counts.sum())
-    return np.asarray(found * (moved / seed)[bin_of(lags)])
+    moved = np.ones((len(KINDS), len(EDGES) - 1))
+    for kind, counts in learned.items():
+        if counts:
+            seed = seed_masses(kind)
+            moved[KINDS.index(kind)] = (seed * SEED_WEIGHT + counts) / (SEED_WEIGHT + sum(counts)) / seed
+    return found * moved[kinds, bin_of(lags)] if any(learned.values()) else found
 
 
 def bin_of(minutes: Floats) -> NDArray[np.intp]:
@@ -59,8 +71,9 @@ def bin_of(minutes: Floats) -> NDArray[np.intp]:
     return np.asarray(np.searchsorted(EDGES, minutes, side="right") - 1, dtype=np.intp)
 
 
+@lru_cache(maxsize=64)
 def seed_masses(kind: ChangeKind) -> Floats:
-    """The seed's probability per bin of EDGES; they sum to 1."""
+    """The seed's probability per bin of EDGES; they sum to 1. Not to be written to."""
     return np.diff([_cdf(MEDIAN.get(kind, _DEPLOY), edge) for edge in EDGES])
 
 

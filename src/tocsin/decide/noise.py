@@ -1,7 +1,7 @@
 """How often does an alert open of its own accord, and does its coming back say anything?
 
-Counted from the moments at which its latest episodes opened. What an alert does all the time is no news: it is judged by
-its excess over its own rate, never by the rate itself (correlation.md §5), and nothing is ever muted for it.
+Counted from the moments at which its latest episodes opened. What an alert does all the time is no news: it is judged
+by its excess over its own rate, never by the rate itself (correlation.md §5), and nothing is ever muted for it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ FULL = 8
 """As many openings are remembered; with so many, what was seen needs no prior."""
 AT_ONCE = 15.0
 """Minutes within which a fault that was not really over typically shows again."""
+RETURNS = 0.1
+"""One mend in ten does not hold: so often a revert is itself reverted (correlation.md §9.6)."""
 RUN = timedelta(hours=1)
+"""Openings this close belong to what is going on now, not to the alert's habits."""
 _DAY = timedelta(days=1)
 
 
@@ -39,7 +42,7 @@ def comes_back(known: AlertState, now: datetime, *, within: timedelta) -> float:
     `within`)."""
     minutes = max((now - (known.ends_at or known.last_report_at)).total_seconds() / 60, 0.0)
     longest = max(within.total_seconds() / 60, AT_ONCE)
-    back = 0.5 / (minutes + AT_ONCE) / math.log(1 + longest / AT_ONCE)
+    back = RETURNS / (minutes + AT_ONCE) / math.log(1 + longest / AT_ONCE)
     rate = own_rate([moment for moment in known.opened if now - moment > RUN], now) / 1440
     return math.log(back / rate)
 

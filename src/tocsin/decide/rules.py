@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from heapq import nsmallest
+from operator import attrgetter
 
 import numpy as np
 
@@ -48,29 +48,27 @@ def orders(incident: Incident, changes: Sequence[Change], catalog: Catalog) -> d
 
     Ties go to the latest, then the smallest id. Changes more than a minute after the first alert are left out."""
     scene = _Scene(incident, catalog)
-    left = [c for c in changes if scene.first_at - WINDOW <= c.occurred_at <= scene.first_at + TOLERANCE]
+    earliest, latest = scene.first_at - WINDOW, scene.first_at + TOLERANCE
+    left = [c for c in changes if earliest <= c.occurred_at <= latest]
+    left.sort(key=attrgetter("id"))
+    left.sort(key=attrgetter("occurred_at"), reverse=True)
     names: dict[Subject, Subject] = {}
     for change in left:
         if change.subject not in names:
             names[change.subject] = catalog.resolve(change.subject)
-    ages = [(scene.first_at - c.occurred_at).total_seconds() / 60 for c in left]
     places = [names[c.subject] for c in left]
     votes = scene.votes(set(places))
+    began = scene.first_at.timestamp()
+    ages = np.array([began - c.occurred_at.timestamp() for c in left]) / 60
+    voted = np.array([votes[place] for place in places]) + 1e-6
     tiers = {
-        NEAREST: [0.0] * len(left),
-        PAGERDUTY: [scene.beside.get(place, 0.0) for place in places],
-        SERVICENOW: [scene.around_origin.get(place, 0.0) for place in places],
-        GANDALF: [
-            (votes[place] + 1e-6) * float(np.exp(-max(age, 0.0) / VOTE_AGE_MIN))
-            for place, age in zip(places, ages, strict=True)
-        ],
+        NEAREST: np.zeros(len(left)),
+        PAGERDUTY: np.array([scene.beside.get(place, 0.0) for place in places]),
+        SERVICENOW: np.array([scene.around_origin.get(place, 0.0) for place in places]),
+        GANDALF: voted * np.exp(-np.maximum(ages, 0.0) / VOTE_AGE_MIN),
     }
-    return {name: _best(left, ages, tier) for name, tier in tiers.items()}
-
-
-def _best(changes: Sequence[Change], ages: Sequence[float], tier: Sequence[float]) -> tuple[str, ...]:
-    best = nsmallest(SHOWN, range(len(changes)), key=lambda i: (-tier[i], ages[i], changes[i].id))
-    return tuple(changes[i].id for i in best)
+    best = {name: np.argsort(-tier, kind="stable")[:SHOWN].tolist() for name, tier in tiers.items()}
+    return {name: tuple(left[i].id for i in some) for name, some in best.items()}
 
 
 class _Scene:

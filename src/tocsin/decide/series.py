@@ -99,7 +99,7 @@ class Tested:
 NOT_TESTED = Tested(factor=1.0, words="")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Course:
     """One series up to the decision, in minutes from the first alert."""
 
@@ -172,7 +172,7 @@ class Courses:
 
     def _canary(self, new: Course, change: Change, began: float) -> Tested | None:
         """The new version against the old ones over the same time."""
-        if new.version != change.version:
+        if new.version.removeprefix("v") != change.version.removeprefix("v"):
             return None
         old = [c for c in self._all if (c.subject, c.metric) == (new.subject, new.metric) and c.version != new.version]
         fresh = new.values[new.at >= began]
