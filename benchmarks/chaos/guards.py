@@ -249,7 +249,7 @@ GUARDS = (
     Guard(name="old team's page is closed", vendor="pagerduty", seed=87, off=_no_leaving,
           without="a page stays at the team that no longer owns it"),
     Guard(name="note marker", vendor="pagerduty", seed=6, off=_no_marker_at_pagerduty, without="notes stand twice"),
-    Guard(name="a person's close is heeded", vendor="pagerduty", seed=0, off=_close_unheeded,
+    Guard(name="a person's close is heeded", vendor="pagerduty", seed=562, off=_close_unheeded,
           without="what a person closed rings again"),
     Guard(name="look-up by label", vendor="jira", seed=3, off=_no_search, without="a lost answer makes a second issue"),
     Guard(name="window of waiting", vendor="jira", seed=5, off=_no_window, without="a slow index makes a second issue"),

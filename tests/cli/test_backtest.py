@@ -101,7 +101,7 @@ def test_nothing_later_than_the_decision_is_seen(tmp_path: Path) -> None:
 def test_series_tell_when_trouble_began(tmp_path: Path) -> None:
     measured = case(1)
     day = measured["decide_at"][:10]
-    points = [[f"{day}T{9 + m // 60:02d}:{m % 60:02d}:00.000Z", 0.1 + m % 3 / 50 + (m >= 64)] for m in range(15, 75)]
+    points = [[f"{day}T{9 + m // 60:02d}:{m % 60:02d}:00.000Z", 0.1 + m % 3 / 50 + (m >= 62)] for m in range(15, 75)]
     measured["series"] = [{"subject": "service:s3", "metric": "error_ratio", "points": points}]
     plain, informed = (backtest(tmp_path, [one])[0] for one in (case(1), measured))
     near_before, near_after = (

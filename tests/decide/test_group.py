@@ -181,3 +181,40 @@ def test_a_group_that_lost_its_row_to_200_others_is_still_remembered_whole() -> 
     ]
     found.add(FIRST, seen("service:web", 260))
     assert dict(found.remember(FIRST).subjects).keys() == {"service:shop-0", "service:web"}
+
+
+def test_a_hub_whose_other_dependants_are_silent_explains_nothing_in_the_end() -> None:
+    hub = catalog({**{f"service:s{i}": ["service:hub"] for i in range(20)}, "service:leaf": ["service:s0"]})
+    found = Groups(hub, [(FIRST, [seen("service:s0"), seen("service:s0", 12, name="Slow")], NOON)])
+    assert joined(found, seen("service:s7", 13)) is None
+    assert joined(found, seen("service:leaf", 13)) == FIRST
+
+
+def test_what_alerts_all_the_time_binds_nothing() -> None:
+    found = Groups(WORLD)
+    found.add(FIRST, seen("service:payments"), rate_per_day=40)
+    assert joined(found, seen("service:checkout", 8, name="Slow")) is None
+    found.add(FIRST, seen("service:payments", 1, name="Errors"))
+    assert joined(found, seen("service:checkout", 8, name="Slow")) == FIRST
+
+
+def test_what_alerts_all_the_time_does_not_keep_an_incident_young() -> None:
+    found = groups(seen("service:payments"))
+    found.add(FIRST, seen("service:ledger", 50, name="Noise"), rate_per_day=40)
+    assert found.remember(FIRST).times == ((at(0).timestamp() // 60),)
+
+
+def test_an_alert_that_left_its_incident_does_not_return_by_its_name() -> None:
+    found = groups(seen("service:checkout"))
+    assert found.place(seen("service:checkout", 300), left=FIRST).incident_id is None
+
+
+def test_what_is_recalled_places_as_what_was_known() -> None:
+    known = Groups(WORLD)
+    for alert, rate in ((seen("service:payments"), 0.1), (seen("service:ledger", 2, "Noise"), 9.0)):
+        known.add(FIRST, alert, rate_per_day=rate)
+    recalled = Groups(WORLD)
+    recalled.recall(known.remember(FIRST))
+    late = seen("service:web", 9, name="Slow")
+    assert recalled.place(late, rate_per_day=0.3) == known.place(late, rate_per_day=0.3)
+    assert recalled.remember(FIRST) == known.remember(FIRST)

@@ -72,6 +72,13 @@ def test_the_onset_is_the_first_sample_beyond_the_baseline() -> None:
     )
 
 
+def test_an_onset_close_to_the_alert_tells_nothing_that_the_alert_does_not() -> None:
+    cause = change("d", "service:checkout", -40)
+    close = scored(cause, series=[course("service:checkout", step(-4))])
+    assert close.onset_at == at(0)
+    assert close.suspects[0].terms["lag"] == scored(cause, series=[]).suspects[0].terms["lag"]
+
+
 def test_a_change_between_onset_and_alert_is_no_longer_likely() -> None:
     early, late = change("early", "service:checkout", -30), change("late", "service:checkout", -4)
     without = scored(early, late, series=[])

@@ -9,7 +9,7 @@ import pytest
 
 from tests.decide.builders import NOON, at, catalog, incident, state
 from tocsin.decide.suppress import gate, open_until
-from tocsin.domain.alert import AlertState, Symptom
+from tocsin.domain.alert import AlertState, Resolves, Symptom
 from tocsin.domain.catalog import Catalog
 from tocsin.domain.incident import Gate, GateState
 from tocsin.domain.policy import Outage, Policy, Window
@@ -189,3 +189,46 @@ def test_a_window_longer_than_its_period_ends_with_its_latest_occurrence() -> No
 def test_a_rule_that_cannot_be_read_is_an_error() -> None:
     with pytest.raises(ValueError):
         open_until(window(rrule="every sunday FREQ"), NOON)
+
+
+def flaps(subject: str, **given: Any) -> AlertState:
+    return replace(state(subject, **given), flapping_until=at(60))
+
+
+def test_a_flapping_subject_does_not_count_towards_persistence() -> None:
+    assert asked(SLOW, state(), flaps("service:payments")).state is GateState.WAITING
+    assert asked(SLOW, state(), state("service:payments")).state is GateState.ACTIVE
+
+
+def test_what_joins_a_flapping_incident_must_last_by_itself() -> None:
+    before = Gate(state=GateState.ACTIVE, reason="flapping")
+    found = asked(SLOW, state(started=3), flaps("service:payments"), gate=before)
+    assert (found.state, found.reason, found.until) == (GateState.ACTIVE, "flapping", at(13))
+    assert asked(SLOW, state(started=3), flaps("service:payments"), gate=before, minute=13).reason == "active"
+
+
+def test_what_only_opens_all_the_time_is_let_through_as_chronic() -> None:
+    often = replace(state(), opened=tuple(at(-100 * i) for i in range(7, -1, -1)))
+    found = asked(Policy(), often)
+    assert (found.state, found.reason) == (GateState.ACTIVE, "chronic")
+    assert found.because == "HighLatency on service:checkout opens all the time: its latest 8 times within a day"
+    assert asked(Policy(), often, state("service:payments")).reason == "active"
+
+
+def test_an_incident_that_was_over_must_last_anew() -> None:
+    before = Gate(state=GateState.ACTIVE, reason="active")
+    again = replace(state(started=100), episode=2)
+    assert asked(SLOW, again, minute=101, gate=before).state is GateState.WAITING
+    assert asked(SLOW, state(started=100), minute=101, gate=before).state is GateState.ACTIVE
+    gone = state("service:payments", ended=101)
+    assert asked(SLOW, state(started=100), gone, minute=105, gate=before).state is GateState.ACTIVE
+
+
+def test_one_report_and_silence_has_not_lasted_where_a_sender_tells_again_and_again() -> None:
+    once = state(resolves=Resolves.EXPIRY, expires_after=timedelta(minutes=15))
+    found = asked(SLOW, once, minute=10)
+    assert (found.state, found.until) == (GateState.WAITING, at(15))
+    assert found.because.endswith("must last 10 min, and its sender has not told it again")
+    assert asked(SLOW, replace(once, last_received_at=at(6)), minute=10).state is GateState.ACTIVE
+    daily = state(resolves=Resolves.EXPIRY, expires_after=timedelta(hours=24))
+    assert asked(SLOW, daily, minute=10).state is GateState.ACTIVE

@@ -6,6 +6,7 @@ import os
 import subprocess
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,12 @@ def await_ticket(stack: Stack, subject: str) -> None:
 def await_end(stack: Stack, subject: str) -> None:
     """Wait until the ticket about it is resolved."""
     wait_until(lambda: ticket_about(stack, subject)["state"] == "6", 60, f"the ticket about {subject} ends")
+
+
+def opened_after_s(alert: Mapping[str, Any], ticket: Mapping[str, str]) -> float:
+    """Seconds from when the sender says that it failed until the ticket stood, which ServiceNow tells to the second."""
+    created = datetime.fromisoformat(ticket["sys_created_on"]).replace(tzinfo=UTC)
+    return max(0.0, (created - datetime.fromisoformat(alert["starts_at"])).total_seconds())
 
 
 class Watch:

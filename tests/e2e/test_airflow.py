@@ -19,6 +19,7 @@ from tests.e2e.senders import (
     firing,
     lineage_transport,
     needs,
+    opened_after_s,
     program,
     run,
     ticket_about,
@@ -90,9 +91,7 @@ def airflow(tmp_path: Path, stack: Stack) -> Airflow:
 def test_a_failing_dag_is_one_ticket_until_its_next_good_run(stack: Stack, airflow: Airflow) -> None:
     (airflow.dags / "broken").touch()
     airflow.run("db migrate", "dags test build_features", status=1)
-    ended = Watch()
     await_ticket(stack, "build_features")
-    opened_s = ended.seconds
     wait_until(lambda: len(firing(stack, "lineage")) == 2, 60, "OpenLineage tells the task and the DAG")
     task, dag = sorted(firing(stack, "lineage"), key=lambda alert: alert["subject"], reverse=True)
     assert (task["subject"], dag["subject"]) == ("job:build_features.load", "job:build_features")
@@ -113,4 +112,5 @@ def test_a_failing_dag_is_one_ticket_until_its_next_good_run(stack: Stack, airfl
     ended = Watch()
     await_end(stack, "build_features")
     assert not firing(stack, "airflow")
-    print(f"\nAirflow: {opened_s:.1f} s from the run's end to the ticket, {ended.seconds:.1f} s to its end")
+    opened_s = opened_after_s(task, ticket)
+    print(f"\nAirflow: {opened_s:.1f} s from the task's failure to the ticket, {ended.seconds:.1f} s to its end")

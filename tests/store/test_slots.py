@@ -8,10 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
+from tocsin.domain.errors import Unavailable
 from tocsin.store import Database, slots
+from tocsin.store import database as sessions
 
 LOCK, HOST = 7_299, "host-1"
 SILENT_S = 1.5
@@ -90,3 +93,19 @@ def test_who_is_stopped_is_replaced_for_as_long_as_that_lasts(mine: Database, ho
     os.kill(holder.pid, signal.SIGCONT)
     time.sleep(0.5)
     assert not free(mine)
+
+
+def test_who_is_stopped_in_the_middle_of_a_transaction_does_not_hold_its_locks_for_long(
+    mine: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "OPTIONS", sessions.OPTIONS.replace("=60s", "=1s"))
+    stopped = Database(mine.url, pool_size=1)
+    lock = "SELECT pg_advisory_xact_lock(7300)"
+    with ExitStack() as ends:
+        ends.enter_context(pytest.raises(Unavailable, match="idle-in-transaction"))
+        held = ends.enter_context(stopped.transaction())
+        sessions.rows(held, lock)
+        with mine.transaction() as other:
+            sessions.rows(other, lock)  # waits for as long as the first holds it
+        sessions.rows(held, "SELECT 1")
+    stopped.close()

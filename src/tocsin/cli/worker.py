@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from contextlib import suppress
 
 import click
 
@@ -29,7 +30,9 @@ def worker(attribute: bool, concurrency: int) -> None:
             os.environ.setdefault("MPLCONFIGDIR", str(settings.data_dir / "matplotlib"))
         import tocsin.decide.attribute
         import tocsin.decide.statistics
-        import tocsin.drawing  # noqa: F401 numpy, scipy and matplotlib load before the first page waits for them
+
+        with suppress(ImportError):  # drawing will name it; scoring needs it not
+            import tocsin.drawing  # noqa: F401
 
     app.conf.update(broker_url=broker_url(settings.redis_url))  # which may come from a file
     queue = ATTRIBUTE_QUEUE if attribute else QUEUE

@@ -89,7 +89,8 @@ def attribute(
     lags = (pattern.onset_at.timestamp() - candidates.stamps) / 60
     names, places, given = pattern.places(candidates.subjects, candidates.touching)
     logs = _terms(candidates, lags, experience, courses.onset)
-    logs[0] = _at_places(logs[0], [experience.places.get(name) for name in names], places)
+    if experience.places:
+        logs[0] = _at_places(logs[0], [experience.places.get(name) for name in names], places)
     logs[2] = given
     tested = _tested(courses, candidates, lags, logs)
     own = logs.sum(axis=0)
@@ -180,8 +181,6 @@ def _since(
 
 def _at_places(risks: Floats, known: Sequence[tuple[float, float] | None], places: NDArray[np.intp]) -> Floats:
     """log risks, moved to what was seen of each subject's own changes."""
-    if not any(known):
-        return risks
     counts = np.array([found or (0.0, 0.0) for found in known])[places]
     seen = np.array([found is not None for found in known])[places]
     mean = np.exp(risks)
@@ -262,5 +261,5 @@ def _digest(
     for column in candidates.facts:
         digest.update(column)
     if courses:
-        digest.update(courses.facts())
+        digest.update(courses.facts() + orjson.dumps([change.version for change in candidates.changes]))
     return digest.hexdigest()

@@ -31,7 +31,7 @@ _SORTED = _IDENTITIES[_IN_ORDER]
 _FAULTS = (KINDS.index(ChangeKind.FEATURE_OUTAGE), KINDS.index(ChangeKind.SERVICE_ROLLEDBACK))
 _R = ("r", "R")
 _occurred_at = attrgetter("occurred_at")
-_NAMES = ("id", "kind", "subject", "outcome", "version", "summary", "touches", "labels")
+_NAMES = ("id", "kind", "subject", "outcome", "summary", "touches", "labels")
 _COLUMNS = tuple(map(attrgetter, _NAMES))
 """Column by column: a tuple a change would keep the garbage collector busy."""
 
@@ -53,7 +53,7 @@ class Candidates:
     odd: Sequence[int]
     """Those whose risk may not be the plain one of their kind: failures, faults, and words that begin with r."""
     facts: tuple[bytes, ...]
-    """All that a score may rest on, in canonical form."""
+    """All that a score may rest on without series, in canonical form."""
 
     def of_one_work(self) -> Iterator[tuple[int, int]]:
         """Pairs that share a run or a commit, each with the first of its like."""
@@ -80,7 +80,7 @@ def candidates_of(changes: Sequence[Change], onset_at: datetime, now: datetime) 
 
 
 def _in_columns(kept: list[Change], stamps: Floats) -> Candidates:
-    ids, kinds, subjects, outcomes, versions, summaries, touches, labels = (list(map(of, kept)) for of in _COLUMNS)
+    ids, kinds, subjects, outcomes, summaries, touches, labels = (list(map(of, kept)) for of in _COLUMNS)
     codes = _IN_ORDER[np.searchsorted(_SORTED, np.fromiter(map(id, kinds), np.int64, len(kinds)))]
     run, commit = SAME_WORK
     labelled = [(i, has.get(run, ""), has.get(commit, "")) for i, has in enumerate(labels) if has]
@@ -89,7 +89,7 @@ def _in_columns(kept: list[Change], stamps: Floats) -> Candidates:
     failure = ChangeOutcome.FAILURE
     failed = [i for i, outcome in enumerate(outcomes) if outcome is failure]
     reverts = [i for i, summary in enumerate(summaries) if summary[:1] in _R]
-    texts = [ids, subjects, outcomes, versions, summaries, touching, labelled]
+    texts = [ids, subjects, outcomes, summaries, touching, labelled]
     return Candidates(
         changes=kept,
         stamps=stamps,

@@ -38,13 +38,16 @@ ENOUGH = math.log(len(RIVALS) / DOUBT)
 ratio of the two products would exceed rivals/5 % for any of them, ever, in at most 5 % of all worlds (Ville's
 inequality): so no count of confirmations is "too few", the test holds at each."""
 FEW = 10
-"""Fewer confirmations show nothing against chance: what chance and the rules assume weighs as much."""
+"""Fewer confirmations are no reproach: to be ENOUGH better than chance takes a good scorer a handful. (Among very few
+candidates chance is hard to beat; there it is enough to be as much better than the cold model.)"""
 _PLACES = 5
 _PLACE_PRIOR = (4.0, 1.0, 0.7, 0.4, 0.3, 0.6)
 _NONE_PRIOR = 3.0
 """A rule knows no probabilities; its places earn theirs by counting, from ten pseudo-incidents: three without a change
 (SRE workbook: 70 % of outages follow one), four at its first place (correlation.md §9.4: 43–50 % of all incidents)."""
-_CHANCE_PRIOR = (0.0,) * _PLACES + (7.0,)
+_CHANCE_PRIOR = (*(0.0,) * _PLACES, 0.7, 0.3)
+"""Any change, or none: the same shares from a single pseudo-incident, for chance must find out quickly how often it is
+none. With ten of them, confirmations that were all drawn by chance looked foreseen."""
 
 WORDS = {
     RULES[0]: "the latest change first",
@@ -91,7 +94,7 @@ def judged(trials: Sequence[Trial]) -> Record:
         return NO_RECORD
     judges: dict[str, _ByPlaces | _BySlips] = {name: _BySlips(name) for name in (LEARNED, COLD_MODEL)}
     judges |= {rule: _ByPlaces(rule, (*_PLACE_PRIOR, _NONE_PRIOR)) for rule in RULES}
-    judges[CHANCE] = _ByPlaces(CHANCE, (*_CHANCE_PRIOR, _NONE_PRIOR))
+    judges[CHANCE] = _ByPlaces(CHANCE, _CHANCE_PRIOR)
     totals, first = dict.fromkeys(EVERYBODY, 0.0), dict.fromkeys(EVERYBODY, 0)
     against, ousted = dict.fromkeys(RIVALS, 0.0), False
     for trial in trials:
@@ -118,7 +121,7 @@ def _in_use(
     totals: Mapping[str, float], first: Mapping[str, int], compared: int, *, ousted: bool
 ) -> tuple[str, str, str]:
     """Whose order, whose probabilities, and why."""
-    lost = compared >= FEW and totals[CHANCE] - totals[LEARNED] < ENOUGH
+    lost = compared >= FEW and max(totals[CHANCE], totals[COLD_MODEL]) - totals[LEARNED] < ENOUGH
     if not (ousted or lost):
         return LEARNED, LEARNED, ""
     best = min(_skilled(totals), key=lambda name: totals[name])

@@ -5,7 +5,7 @@ for the likeliest changes a test of its points. A test answers in a bounded Baye
 decision is looked at. What the lag and the alerts have told already is not counted again:
 
 - a course whose subject alerts cannot speak *for* a change once more, only against it (it had moved before);
-- a change before the onset is judged by what came after the onset, not by how near to it the change lies.
+- a change before the step is judged by what came after the step, not by how near to it the change lies.
 """
 
 from __future__ import annotations
@@ -41,6 +41,9 @@ LEAST_EFFECT = 0.5
 """Below half a standard deviation a shift is no shift, however significant (correlation.md §6: both are needed)."""
 CLOCK_SD_MIN = 2.0
 """Feeds disagree by minutes: how well the onset is known at best, beside the spacing of the samples."""
+CLEAR_SD = 3.0
+"""An onset that lies nearer to the first alert, in its own standard deviations, tells nothing that the alert does not;
+then lags are taken from the alert, as they are where nothing was measured."""
 MISTAKEN = 0.1
 """The chance that the step belongs to something else; then the first alert tells the time, as without a series."""
 
@@ -165,10 +168,10 @@ class Courses:
             return None
         first = min(moved, key=lambda c: (c.onset or 0.0, c.subject, c.metric, c.version))
         assert first.stepped is not None
+        before = -float(first.at[first.stepped])
         gap = float(first.at[first.stepped] - first.at[first.stepped - 1])
-        return Onset(
-            course=first, before=-float(first.at[first.stepped]), sd=math.hypot(CLOCK_SD_MIN, gap / math.sqrt(12))
-        )
+        sd = math.hypot(CLOCK_SD_MIN, gap / math.sqrt(12))  # it lies anywhere between two samples
+        return Onset(course=first, before=before, sd=sd) if before > CLEAR_SD * sd else None
 
     def _canary(self, new: Course, change: Change, began: float) -> Tested | None:
         """The new version against the old ones over the same time."""
@@ -186,8 +189,7 @@ class Courses:
 
     def _before_and_after(self, course: Course, inside: Sequence[Course], began: float) -> Tested | None:
         """Before against after, less what its peers did meanwhile."""
-        onset = self.onset
-        split = began if onset is None else max(began, -onset.before)
+        split = max(began, course.onset if course.onset is not None else began)
         values = course.values - self._meanwhile(course, inside, split)
         before, after = values[course.at < split], values[course.at >= split]
         if len(after) < LEAST_AFTER or len(before) < LEAST_BASELINE:

@@ -237,9 +237,12 @@ def is_restless(member: AlertState, *, now: datetime) -> bool:
 
 def _went_on(incident: Incident) -> bool:
     """Has something fired all the time since the incident was let through? When what fires now began long after
-    all else had ended, the incident was over in between, and must last anew."""
-    began = min(member.starts_at for member in incident.firing) - timedelta(minutes=AT_ONCE)
-    return any(m.ends_at is not None and m.ends_at >= began for m in incident.members if m.status is Status.RESOLVED)
+    all else had ended, or is another occurrence of all there was, it was over in between and must last anew."""
+    earliest = min(incident.firing, key=lambda member: member.starts_at)
+    ended = [m.ends_at for m in incident.members if m.status is Status.RESOLVED and m.ends_at is not None]
+    if not ended:
+        return earliest.episode <= 1
+    return max(ended) >= earliest.starts_at - timedelta(minutes=AT_ONCE)
 
 
 def _recovered(verdicts: list[_Verdict], *, was_active: bool) -> Gate:
