@@ -38,6 +38,7 @@ LONGEST_WORK_S = 5.0
 """A work task gives its process back after this, so that deliveries and shutdowns are never starved."""
 CONNECTIONS = 20
 """To the database, kept by one process; an attempt needs one before and after its calls only."""
+DRAW_SHARE = 0.2
 FEW, ROUND_S = 20, 0.05
 """A round of work with fewer signals and decisions than this lasts so long at least."""
 UNHEARD = 4
@@ -126,12 +127,24 @@ def attribute() -> None:
 
 @app.task(name=DRAW)
 def draw() -> None:
-    """Draw one picture and give the process back: a page may wait for a score, nobody waits for a picture."""
+    """Draw one picture and give the process back: a page may wait for a score, nobody waits for a picture. However many
+    are wanted, drawing takes DRAW_SHARE of a process at most; the beat asks again every second."""
     tocsin().waker.awake(DRAW)
     if sweeps.due(tocsin().database).attribute:
         attribute()
-    if pipeline.draw(tocsin()):
+    began = time.monotonic()
+    if began >= _pencil.rests_until and pipeline.draw(tocsin()):
+        now = time.monotonic()
+        _pencil.rests_until = now + (now - began) * (1 / DRAW_SHARE - 1)
         _wake_followers()
+
+
+@dataclass
+class _Pencil:
+    rests_until: float = 0.0
+
+
+_pencil = _Pencil()
 
 
 @app.task(name=DELIVER)

@@ -137,7 +137,7 @@ def _because(
         soonest, latest = middle_half(change.kind)
         usual = f"half of such causes show between {_span(soonest)} and {_span(latest)} later"
         said.append(f"changed {_span(lag)} before {_beginning(pattern, onset)}; {usual}")
-    if scored.tested.factor >= 1 and scored.tested.words:
+    if scored.tested.words and not scored.tested.against:
         said.append(scored.tested.words)
     if found.root in pattern.started:
         said.append(f"{found.root} itself alerts")
@@ -164,7 +164,7 @@ def _against(scored: Scored, found: _Trace, pattern: Pattern, onset: Onset | Non
         said.append(f"stamped {_span(late)} after the first alert; it counts only if clocks disagree")
     elif lag < timedelta(0):
         said.append(f"changed {_span(-lag)} after {_beginning(pattern, onset)}")
-    if scored.tested.factor < 1:
+    if scored.tested.against:
         said.append(scored.tested.words)
     if found.root is None:
         return [*said, f"{change.subject} is not in the catalogue: where it acts is unknown"]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -93,10 +93,12 @@ class Onset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tested:
-    """What a course says of one change: `factor` > 1 speaks for it, < 1 against it."""
+    """What a course says of one change: `factor` > 1 speaks for it, < 1 against it. What was counted elsewhere has
+    factor 1 and may yet be told, for it or `against` it."""
 
     factor: float
     words: str
+    against: bool = False
 
 
 NOT_TESTED = Tested(factor=1.0, words="")
@@ -185,7 +187,8 @@ class Courses:
             return None
         p, size = _compared(beside, fresh, new.worse)
         names = f"{new.metric} of {new.subject}: {_number(beside)} in other versions, {_number(fresh)} in {new.version}"
-        return Tested(factor=factor_of(p, size), words=f"{names} ({_figures(p, size)})")
+        factor = factor_of(p, size)
+        return Tested(factor=factor, words=f"{names} ({_figures(p, size)})", against=factor < 1)
 
     def _before_and_after(self, course: Course, inside: Sequence[Course], began: float) -> Tested | None:
         """Before against after, less what its peers did meanwhile."""
@@ -195,21 +198,21 @@ class Courses:
         if len(after) < LEAST_AFTER or len(before) < LEAST_BASELINE:
             return None
         p, size = _compared(before, after, course.worse or _direction(course))
-        moved_before = course.onset is not None and course.onset < began - 2 * CLOCK_SD_MIN
-        factor = factor_of(p, size)
-        if course.subject in self._pattern.started:
-            factor = min(factor, 1.0)
-        elif not moved_before:
-            factor = max(factor, 1.0)
-        was, now = course.shift(split)
+        factor, alerts = factor_of(p, size), course.subject in self._pattern.started
+        was, now = map(_number, course.shift(split))
         name = f"{course.metric} of {course.subject}"
-        if moved_before:
+        if course.onset is not None and course.onset < began - 2 * CLOCK_SD_MIN:
+            if self.onset is not None and course is self.onset.course:
+                return None  # the lag tells it already
+            early = round(began - course.onset)
             return Tested(
-                factor=factor, words=f"{name} had left its baseline {round(began - (course.onset or 0))} min before it"
+                factor=min(factor, 1.0), words=f"{name} had left its baseline {early} min before it", against=True
             )
-        if size < LEAST_EFFECT:
-            return Tested(factor=factor, words=f"{name} did not move after it ({_number(was)}, then {_number(now)})")
-        return Tested(factor=factor, words=f"{name} went from {_number(was)} to {_number(now)} ({_figures(p, size)})")
+        if size < LEAST_EFFECT:  # of a subject that does not alert, its silence has told that already
+            words = f"{name} did not move after it ({was}, then {now})"
+            return Tested(factor=min(factor, 1.0), words=words, against=True) if alerts else None
+        words = f"{name} went from {was} to {now} ({_figures(p, size)})"
+        return Tested(factor=1.0 if alerts else max(factor, 1.0), words=words)
 
     def _meanwhile(self, course: Course, inside: Sequence[Course], split: float) -> Floats:
         """What unaffected courses of the same metric did since the split, each less its own level before (difference
@@ -297,7 +300,7 @@ def _strongest(found: Sequence[Tested]) -> Tested:
     if not found:
         return NOT_TESTED
     best = max(found, key=lambda one: (abs(math.log(one.factor)), one.words))
-    return best if best.factor <= 1 else Tested(factor=max(1.0, best.factor / len(found)), words=best.words)
+    return best if best.factor <= 1 else replace(best, factor=max(1.0, best.factor / len(found)))
 
 
 def _number(values: Floats) -> str:
