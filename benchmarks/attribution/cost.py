@@ -14,6 +14,7 @@ from numpy.random import Generator
 from benchmarks.attribution.product import Told, catalog_of, moment
 from benchmarks.attribution.world import DAY, KIND_SHARE, KINDS, LAWS, LOOK_BACK, NAMES, Case, Made, World
 from tocsin.decide.attribute import attribute
+from tocsin.decide.series import Series
 from tocsin.domain.catalog import Catalog, Entry
 from tocsin.domain.change import Change
 from tocsin.domain.incident import Incident
@@ -84,7 +85,9 @@ def _crowd(case: Case, told: Told, rng: Generator) -> list[Change]:
     ]
 
 
-def _timed(incident: Incident, changes: list[Change], catalog: Catalog, case: Case, series: tuple) -> float:
+def _timed(
+    incident: Incident, changes: list[Change], catalog: Catalog, case: Case, series: tuple[Series, ...]
+) -> float:
     began = time.process_time()
     attribute(incident, changes, catalog, now=moment(case.decide_at), series=series)
     return time.process_time() - began

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,9 @@ EXACT = 1e-12
 def world(chance: random.Random) -> Catalog:
     """Forty subjects that rest on up to three earlier ones; some are watched by nobody."""
     names = [f"{chance.choice(['service', 'model', 'feature', 'dataset', 'job'])}:n{n}" for n in range(40)]
-    needs = {name: chance.sample(names[:n], min(n, chance.randint(0, 3))) for n, name in enumerate(names)}
+    needs: dict[str, Iterable[str]] = {
+        name: chance.sample(names[:n], min(n, chance.randint(0, 3))) for n, name in enumerate(names)
+    }
     return catalog(needs, unmonitored=chance.sample(names, 5))
 
 

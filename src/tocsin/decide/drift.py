@@ -82,7 +82,7 @@ def benjamini_hochberg(p: Sequence[float], of: int) -> list[float]:
     order = sorted(range(len(p)), key=p.__getitem__, reverse=True)
     found, least = [1.0] * len(p), 1.0
     for place, at in enumerate(order):
-        least = min(least, p[at] * of / (len(p) - place))
+        least = min(least, p[at] * (of / (len(p) - place)))
         found[at] = least
     return found
 

@@ -77,8 +77,8 @@ class Suspect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What one scorer or rule would have answered, kept for comparison: at most five candidates, best first, each as the
-    ids of the changes judged as one (the speaker first). A rule gives an order only."""
+    """What one scorer or rule would have answered, kept for comparison: at most five candidates, best first, each as
+    the ids of the changes judged as one (the speaker first). A rule gives an order only."""
 
     candidates: tuple[tuple[str, ...], ...]
     probabilities: tuple[float, ...] = ()
