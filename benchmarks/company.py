@@ -55,7 +55,7 @@ def write_mappings(directory: Path, *, servicenow: str, pagerduty: str) -> None:
                 "kind": "pagerduty",
                 "url": pagerduty,
                 "routing_keys": {"main": {"env": "BENCH_ROUTING_KEY"}},
-                # one key gets 600 pages a minute here; PagerDuty takes about 120, and our pacing for that is not the measure
+                # one key gets 600 pages a minute; PagerDuty takes about 120: our pacing for that is not the measure
                 "events_per_minute": 10_000,
                 "max_new_per_hour": 1_000_000,
             },

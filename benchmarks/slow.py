@@ -42,7 +42,8 @@ EVERY_S = 2.0
 PAGE = """
 INSERT INTO records (id, incident_id, environment, destination, kind, generation, mode, wanted, told, next_attempt_at)
 SELECT gen_random_uuid(), gen_random_uuid(), environment, 'healthy', kind, 1, mode,
-    wanted || jsonb_build_object('key', CAST(:key AS text), 'incident_id', gen_random_uuid()), told, now() FROM records LIMIT 1
+    wanted || jsonb_build_object('key', CAST(:key AS text), 'incident_id', gen_random_uuid()), told, now()
+FROM records LIMIT 1
 """
 
 
