@@ -36,7 +36,7 @@ AT_ONCE = 24
 """Vendor calls under way at once in one delivering process. One destination has at most 16 of them (`Standing`), and
 three quarters of what the others leave it, so that one whose answers take half a minute never holds up the others."""
 
-CHANGES_AT_ONCE = 4
+CHANGES_AT_ONCE, CHANGES_EVERY_S = 4, 0.5
 """Changes shown beside vendors' incidents that are taken up together, when no record is due."""
 
 DELIVER_LOCK = 7_202
@@ -66,6 +66,7 @@ class _Rounds:
         self._under_way: dict[Future[None], tuple[str, float]] = {}
         """Each with its destination and when it was taken up."""
         self._ends_s = clock_s() + LONGEST_S
+        self._changes_at_s = 0.0
 
     def made(self) -> int:
         """How many attempts were made until nothing was due, or the time was over."""
@@ -93,7 +94,10 @@ class _Rounds:
         for record in leased:
             future = pool.submit(attempt, self._app, self._couriers, record, until_s=until_s)
             self._under_way[future] = record.destination, now_s
-        return len(leased) + (0 if leased else self._take_up_changes(pool, min(free, CHANGES_AT_ONCE)))
+        if leased or (self._under_way and now_s < self._changes_at_s):
+            return len(leased)
+        self._changes_at_s = now_s + CHANGES_EVERY_S
+        return self._take_up_changes(pool, min(free, CHANGES_AT_ONCE))
 
     def _take_up_changes(self, pool: ThreadPoolExecutor, limit: int) -> int:
         now_s = clock_s()
