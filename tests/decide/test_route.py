@@ -270,3 +270,17 @@ def test_the_head_matches_a_rule_although_it_does_not_alert() -> None:
     moved = replace(likely, enrichment=replace(likely.enrichment, head=Subject("job:ledger")), routing=None)
     found = route(moved, CATALOG, paging(Condition(subjects=("job:*",))), now=NOW)
     assert found.rule == "page it"
+
+
+def test_a_team_without_an_address_is_reached_through_the_one_it_escalates_to() -> None:
+    catalog = Catalog(
+        teams={
+            "churn": Team(name="churn", escalates_to="ml"),
+            "ml": Team(name="ml", escalates_to="platform", destinations={"jira": {"project": "ML"}}),
+            "platform": Team(name="platform", escalates_to="churn", destinations={"pager": {"routing_key": "main"}}),
+        }
+    )
+    assert catalog.address("churn", "jira", "jira") == {"project": "ML"}
+    assert catalog.address("churn", "pager", "pagerduty") == {"routing_key": "main"}
+    assert catalog.address("ml", "servicenow", "servicenow") == {}, "the circle ends"
+    assert catalog.address("unknown", "jira", "jira") == {}

@@ -117,7 +117,9 @@ class TeamIn(Strict):
         default={}, description="Per destination (a key of connectors): the fields that address this team there."
     )
     owns: list[Claim] = Field(default=[], description="What it owns: patterns, optionally for some symptoms only.")
-    escalates_to: str = Field(default="", description="The team that is asked next.")
+    escalates_to: str = Field(
+        default="", description="The team whose address is used at destinations where this one has none."
+    )
     business_hours: BusinessHoursIn = Field(default=BusinessHoursIn(), description="When the team works.")
 
 

@@ -175,9 +175,7 @@ def _composed(storm: Storm, current: Record | None, desk: Desk, now: datetime) -
         category=Category.PLATFORM,
         environment=group.environment,
         team=group.team,
-        address=(team.destinations.get(group.destination) or team.destinations.get(destination.kind) or {})
-        if team
-        else {},
+        address=desk.catalog.address(group.team, group.destination, destination.kind),
         opened_at=storm.started_at,
         resolved_at=None if storm.still else now,
         close_notes=""

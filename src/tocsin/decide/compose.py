@@ -77,7 +77,7 @@ def compose(
         links=tuple((text, url) for text, url in shown_links if url)[:MAX_LINKS],
         details=redactor.mapping(_details(scene, pen)),
         previous=previous,
-        **_moving(incident, team, pen, destination=destination, kind=kind, links=links, now=now),
+        **_moving(incident, catalog, pen, destination=destination, kind=kind, links=links, now=now),
     )
 
 
@@ -104,12 +104,12 @@ def follow(
     and close notes. The parameters are those of `compose`."""
     team = _team(incident, catalog)
     pen = Pen(redactor, zone or (team.timezone if team else "UTC"), incident.opened_at)
-    return replace(written, **_moving(incident, team, pen, destination=destination, kind=kind, links=links, now=now))
+    return replace(written, **_moving(incident, catalog, pen, destination=destination, kind=kind, links=links, now=now))
 
 
 def _moving(
     incident: Incident,
-    team: Team | None,
+    catalog: Catalog,
     pen: Pen,
     *,
     destination: str,
@@ -120,6 +120,7 @@ def _moving(
     """The fields of a record that are still written after its create."""
     enrichment = incident.enrichment or Enrichment(head=head_of(incident))
     want = incident.routing.want if incident.routing else Want.TICKET
+    team = incident.routing.ownership.team if incident.routing else ""
     impact, urgency = impact_urgency(incident, enrichment.entry, want)
     resolved = incident.state is IncidentState.RESOLVED
     return {
@@ -130,8 +131,8 @@ def _moving(
         "urgency": urgency,
         "category": enrichment.category,
         "environment": incident.environment,
-        "team": incident.routing.ownership.team if incident.routing else "",
-        "address": _address(team, destination, kind),
+        "team": team,
+        "address": catalog.address(team, destination, kind),
         "parent": incident.family.parent.records.get(destination, ("", ""))[0] if incident.family.parent else "",
         "resolved_at": (incident.resolved_at or now) if resolved else None,
         "close_notes": _recovery(incident, pen, links, now) if resolved else "",
@@ -180,12 +181,6 @@ def _consequence(scene: Scene, symptoms: set[Symptom], pen: Pen) -> str:
 
 def _team(incident: Incident, catalog: Catalog) -> Team | None:
     return catalog.teams.get(incident.routing.ownership.team) if incident.routing else None
-
-
-def _address(team: Team | None, destination: str, kind: str) -> Mapping[str, str]:
-    if team is None:
-        return {}
-    return team.destinations.get(destination) or team.destinations.get(kind) or {}
 
 
 def _ci(enrichment: Enrichment, pen: Pen) -> str:

@@ -88,6 +88,7 @@ class Team:
     title: str = ""
     destinations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     escalates_to: str = ""
+    """The team whose address is used where this one has none."""
     timezone: str = "UTC"
     business_hours: tuple[str, str] = ("09:00", "17:00")
     """Local opening and closing time on weekdays."""
@@ -118,6 +119,21 @@ class Catalog:
     owns: tuple[Owns, ...] = ()
     catch_all: str = ""
     """The team that gets what nobody owns."""
+
+    def address(self, team: str, destination: str, kind: str) -> Mapping[str, str]:
+        """How a team is addressed at a destination: by its own fields there, or those for the kind; a team that has
+        none is reached through the one that it escalates to, and so on. Empty when nobody has any."""
+        asked: set[str] = set()
+        while team and team not in asked:
+            asked.add(team)
+            known = self.teams.get(team)
+            if known is None:
+                break
+            found = known.destinations.get(destination) or known.destinations.get(kind)
+            if found:
+                return found
+            team = known.escalates_to
+        return {}
 
     @cached_property
     def _aliases(self) -> dict[str, Subject]:

@@ -67,9 +67,7 @@ def _patient(mappings: Mappings, destination: Destination, *, now: datetime, pub
     policy, catalog = mappings.policy, mappings.catalog
     by_default = any(name in names for names in policy.defaults.values())
     named = {rule.team for rule in policy.rules if name in rule.destinations}
-    addresses = {
-        team.name: team.destinations.get(name) or team.destinations.get(kind) or {} for team in catalog.teams.values()
-    }
+    addresses = {team: catalog.address(team, name, kind) for team in catalog.teams}
     everybody = by_default or "" in named
     ours = [hook for hook in mappings.hooks.values() if hook.source == kind]
     entries = catalog.entries.values()
