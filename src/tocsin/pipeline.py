@@ -219,6 +219,7 @@ def _judge_all(app: App, active: Active, store: Decisions, fold: Fold, ids: Sequ
     for incident_id in ids:
         incident = incidents.get(incident_id)
         if incident is None or not incident.members:
+            store.let_be(incident_id)
             continue
         if incident_id in fold.human_touched:
             incident = replace(incident, human_touched=True)

@@ -162,6 +162,10 @@ class Decisions:
         )
         return {row.id for row in found}
 
+    def let_be(self, incident_id: UUID) -> None:
+        """There is nothing to decide about this incident: it is not due."""
+        run(self._connection, "UPDATE incidents SET decide_again_at = NULL WHERE id = :id", id=incident_id)
+
     def open_since(self, since: timedelta) -> list[UUID]:
         """Open incidents with an alert since then: at most 200, those that grew last (correlation.md §3)."""
         found = rows(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,7 +11,7 @@ from uuid import UUID
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row
 
-from tocsin.domain.alert import AlertState
+from tocsin.domain.alert import AlertState, Status
 from tocsin.domain.change import Change
 from tocsin.domain.incident import Attribution, Enrichment, Gate, Incident, IncidentState, Routing, Similar
 from tocsin.domain.people import NOBODY, Hands
@@ -49,7 +50,39 @@ def load_incidents(
     by_incident: dict[UUID, list[AlertState]] = {}
     for row in members:
         by_incident.setdefault(row.id, []).append(states[row.fingerprint])
+    by_incident |= _left(connection, [row.id for row in heads if row.id not in by_incident])
     return {row.id: incident_of(row, tuple(by_incident.get(row.id, ()))) for row in heads}
+
+
+def _left(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, list[AlertState]]:
+    """Members of incidents that have none any more, as they ended there: each fires again in a later incident, and the
+    end of the first may still have to be told."""
+    if not ids:
+        return {}
+    found = rows(
+        connection,
+        "SELECT o.incident_id, o.starts_at, o.ends_at, a.state::text AS state FROM ("
+        "  SELECT DISTINCT ON (incident_id, fingerprint) * FROM occurrences WHERE incident_id = ANY(:ids)"
+        "  ORDER BY incident_id, fingerprint, episode DESC) AS o"
+        " JOIN alerts a ON a.environment = o.environment AND a.fingerprint = o.fingerprint"
+        " ORDER BY o.incident_id, o.starts_at, o.fingerprint LIMIT :limit",
+        ids=list(ids),
+        limit=MAX_MEMBERS,
+    )
+    left: dict[UUID, list[AlertState]] = {}
+    for row in found:
+        ended = replace(
+            STATE.validate_json(row.state),
+            status=Status.RESOLVED,
+            starts_at=row.starts_at,
+            ends_at=row.ends_at,
+            firing_keys=(),
+            flapping_until=None,
+            expires_at=None,
+            incident_id=row.incident_id,
+        )
+        left.setdefault(row.incident_id, []).append(ended)
+    return left
 
 
 def _states_of(connection: Connection, ids: Sequence[UUID], fingerprints: Sequence[str]) -> dict[str, AlertState]:
