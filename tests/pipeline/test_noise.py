@@ -103,3 +103,28 @@ def test_the_policy_says_what_a_sender_s_own_severity_means(worlds: Callable[[st
     [incident] = world.incidents()
     assert incident["want"] == "page"
     world.close()
+
+
+def test_an_incident_that_lost_its_alerts_to_a_later_one_is_ended_and_left_alone(
+    worlds: Callable[[str], World],
+) -> None:
+    world = worlds("{}")
+    world.alert("HighLatency", minutes=20, service="checkout")
+    world.settle(send=False)
+    [first] = world.sql("SELECT id FROM incidents")
+    # it ended, and fires again as another incident's, before the end of the first was told
+    world.do(
+        "INSERT INTO occurrences (environment, fingerprint, episode, incident_id, starts_at, ends_at)"
+        " SELECT environment, fingerprint, 1, incident_id, now() - interval '9 min', now() FROM alerts"
+    )
+    world.do("UPDATE alerts SET incident_id = NULL")
+    world.do("UPDATE incidents SET decide_again_at = now(), state = 'resolved', resolved_at = now()")
+    world.settle(send=False)
+    assert world.sql("SELECT id FROM incidents WHERE decide_again_at <= clock_timestamp()") == []
+    assert {row["status"] for row in world.sql("SELECT wanted->>'status' AS status FROM records")} <= {"resolved"}
+    assert world.sql("SELECT id FROM incidents") == [first]
+    world.do("DELETE FROM occurrences")
+    world.do("UPDATE incidents SET decide_again_at = now()")
+    world.settle(send=False)
+    assert world.sql("SELECT id FROM incidents WHERE decide_again_at <= clock_timestamp()") == [], "nothing to decide"
+    world.close()
