@@ -50,24 +50,24 @@ def load_incidents(
     by_incident: dict[UUID, list[AlertState]] = {}
     for row in members:
         by_incident.setdefault(row.id, []).append(states[row.fingerprint])
-    by_incident |= _left(connection, [row.id for row in heads if row.id not in by_incident])
+    for incident_id, left in _left(connection, ids).items():
+        by_incident.setdefault(incident_id, []).extend(left)
     return {row.id: incident_of(row, tuple(by_incident.get(row.id, ()))) for row in heads}
 
 
 def _left(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, list[AlertState]]:
-    """Members of incidents that have none any more, as they ended there: each fires again in a later incident, and the
-    end of the first may still have to be told."""
-    if not ids:
-        return {}
+    """Members that fire again in a later incident by now, as they ended in this one: it is still about them, whether
+    it is decided before they moved on or after."""
     found = rows(
         connection,
         "SELECT o.incident_id, o.starts_at, o.ends_at, a.state::text AS state FROM ("
         "  SELECT DISTINCT ON (incident_id, fingerprint) * FROM occurrences WHERE incident_id = ANY(:ids)"
         "  ORDER BY incident_id, fingerprint, episode DESC) AS o"
         " JOIN alerts a ON a.environment = o.environment AND a.fingerprint = o.fingerprint"
+        "  AND a.incident_id IS DISTINCT FROM o.incident_id"
         " ORDER BY o.incident_id, o.starts_at, o.fingerprint LIMIT :limit",
         ids=list(ids),
-        limit=MAX_MEMBERS,
+        limit=MAX_MEMBERS * len(ids),
     )
     left: dict[UUID, list[AlertState]] = {}
     for row in found:
