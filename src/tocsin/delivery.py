@@ -44,6 +44,10 @@ LONGEST_S = 5.0
 """After this a worker's process is given back however much is due: nothing more is taken up but what others may be
 sent while the last answers of slow destinations are awaited."""
 
+GATHER_S = 0.02
+"""Places that become free so shortly after one another are filled at once: each filling asks the database three times,
+and of many answers a second few would come alone."""
+
 DELIVERED = Histogram("tocsin_delivery_seconds", "Seconds of one attempt", ["connector", "reason"])
 OPENED = Counter("tocsin_circuit_opened_total", "Times that a destination was put to rest", ["destination", "reason"])
 
@@ -77,7 +81,8 @@ class _Rounds:
                 made += self._take_up(pool)
                 if not self._under_way:
                     return made
-                finished, _ = wait(self._under_way, timeout=0.5, return_when=FIRST_COMPLETED)
+                wait(self._under_way, timeout=0.5, return_when=FIRST_COMPLETED)
+                finished, _ = wait(self._under_way, timeout=GATHER_S)
                 for future in finished:
                     del self._under_way[future]
                     future.result()

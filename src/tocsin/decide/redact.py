@@ -41,20 +41,6 @@ _MARK = re.compile(r"(\[redacted:[a-z0-9_]{1,32}\])")
 _NESTED_REPEAT = re.compile(r"[+*}]\)(?:[+*]|\{\d*,)")
 """`(a+)+` and its like take exponential time; a heuristic is enough because chunks are short."""
 
-_SIGNS = (
-    *("@", "=", "://", "-----begin", "bearer", "basic", "authorization", "token", "secret", "passw", "pwd", "api"),
-    *("credential", "eyj", "xox", "ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
-)
-_NUMBERS = re.compile(r"\d[\d -]{10}|[A-Z]{2}\d{2}|A[A-Z]{3}[A-Z0-9]{16}")
-"""Without any sign or number of these no built-in pattern can match: the fast path."""
-
-
-def _is_harmless(text: str) -> bool:
-    if not (text.isascii() and text.isprintable()):
-        return False
-    lowered = text.lower()
-    return not any(sign in lowered for sign in _SIGNS) and not _NUMBERS.search(text)
-
 
 def printable(text: str) -> str:
     """Without what forges or hides text: controls, bidirectional and invisible marks, lone surrogates. Newlines and
@@ -77,6 +63,8 @@ class _Pattern:
     keep: bool = False
     """Group 1 stays in front of the mark."""
     confirms: Callable[[str], bool] | None = None
+    signs: tuple[str, ...] = ("",)
+    """In lower case: an ASCII text with none of these cannot match."""
 
 
 def _is_card(text: str) -> bool:
@@ -118,7 +106,7 @@ _BLOCK = _Pattern(
 """Runs over the whole text, marks included: a block that holds a mark is still one block."""
 
 _BUILT_IN = (
-    _Pattern("userinfo", re.compile(r"((?<=[A-Za-z0-9])://)[^/\s?#]{1,256}(?=@)"), keep=True),
+    _Pattern("userinfo", re.compile(r"((?<=[A-Za-z0-9])://)[^/\s?#]{1,256}(?=@)"), keep=True, signs=("@",)),
     _Pattern(
         "query_token",
         re.compile(
@@ -127,15 +115,26 @@ _BUILT_IN = (
             re.IGNORECASE,
         ),
         keep=True,
+        signs=("=",),
     ),
-    _Pattern("jwt", re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?")),
-    _Pattern("access_token", re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|xox[abeprs]-[A-Za-z0-9-]{10,})")),
-    _Pattern("credential", re.compile(r"\b(bearer\s+)(?=\S{0,200}\d)[\w+/.~=-]{8,}", re.IGNORECASE), keep=True),
+    _Pattern("jwt", re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"), signs=("eyj",)),
+    _Pattern(
+        "access_token",
+        re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|xox[abeprs]-[A-Za-z0-9-]{10,})"),
+        signs=("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "xox"),
+    ),
+    _Pattern(
+        "credential",
+        re.compile(r"\b(bearer\s+)(?=\S{0,200}\d)[\w+/.~=-]{8,}", re.IGNORECASE),
+        keep=True,
+        signs=("bearer",),
+    ),
     _Pattern(
         "credential",
         re.compile(r"\b(basic\s+)[A-Za-z0-9+/]{6,}={0,2}", re.IGNORECASE),
         keep=True,
         confirms=_is_basic,
+        signs=("basic",),
     ),
     _Pattern("aws_key", re.compile(r"\b(?:AKIA|ASIA|AGPA|AIDA|AROA|AIPA|ANPA|ANVA|ABIA|ACCA)[A-Z0-9]{16}\b")),
     _Pattern(
@@ -144,12 +143,25 @@ _BUILT_IN = (
             rf"(\b{_SECRET_WORD}[\"']?\s{{0,3}}[=:]\s{{0,3}})(?:\"[^\"\n]+\"|'[^'\n]+'|[^\s,;&\"']+)", re.IGNORECASE
         ),
         keep=True,
+        signs=("authorization", "token", "secret", "passw", "pwd", "apikey", "api_key", "api-key", "credential"),
     ),
-    _Pattern("email", re.compile(r"(?<![\w.%+-])[\w.%+-]{1,64}@(?:[\w-]{1,63}\.)+[^\W\d_]{2,24}")),
+    _Pattern("email", re.compile(r"(?<![\w.%+-])[\w.%+-]{1,64}@(?:[\w-]{1,63}\.)+[^\W\d_]{2,24}"), signs=("@",)),
     _Pattern("iban", re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b"), confirms=_is_iban),
     # Card numbers start with 2 to 6 (ISO/IEC 7812 industry digits), which leaves epoch milliseconds alone.
     _Pattern("card", re.compile(r"(?<![\w.-])[2-6](?:[ -]?\d){12,18}(?!\w)"), confirms=_is_card),
 )
+
+
+_SIGNS = ("-----begin", *(sign for pattern in _BUILT_IN for sign in pattern.signs if sign))
+_NUMBERS = re.compile(r"\d[\d -]{10}|[A-Z]{2}\d{2}|A[A-Z]{3}[A-Z0-9]{16}")
+"""Without any sign or number of these no built-in pattern can match: the fast path."""
+
+
+def _is_harmless(text: str) -> bool:
+    if not (text.isascii() and text.isprintable()):
+        return False
+    lowered = text.lower()
+    return not any(sign in lowered for sign in _SIGNS) and not _NUMBERS.search(text)
 
 
 class Redactor:
@@ -189,8 +201,10 @@ class Redactor:
 
     def _round(self, text: str) -> str:
         text = _BLOCK.regex.sub("[redacted:private_key]", text)
+        lowered = text.lower() if text.isascii() else ""
         for pattern in _BUILT_IN:
-            text = "".join(_apply(pattern, piece) for piece in _MARK.split(text))
+            if not lowered or any(sign in lowered for sign in pattern.signs):
+                text = "".join(_apply(pattern, piece) for piece in _MARK.split(text))
         for pattern in self._policy:
             text = "".join(
                 piece if _MARK.fullmatch(piece) else "".join(_apply(pattern, chunk) for chunk in _chunks(piece))
