@@ -28,7 +28,7 @@ from tocsin.decide.acts import Ledger
 from tocsin.decide.fold import GROUPS_SINCE, Fold
 from tocsin.decide.group import Groups
 from tocsin.decide.hands import aware
-from tocsin.decide.judge import is_news, judge, verdict
+from tocsin.decide.judge import Judged, is_news, judge, verdict
 from tocsin.decide.people import People
 from tocsin.decide.plan import Desk
 from tocsin.domain.alert import Alert, AlertState
@@ -38,7 +38,6 @@ from tocsin.domain.change import Change
 from tocsin.domain.errors import TocsinError
 from tocsin.domain.incident import Incident, IncidentState
 from tocsin.domain.message import KEY_URL, Message, RecordUpdate
-from tocsin.domain.record import Plan
 from tocsin.store import (
     attribution,
     confirmations,
@@ -213,9 +212,9 @@ def _judge_all(app: App, active: Active, store: Decisions, fold: Fold, ids: Sequ
     incidents = store.incidents(ids, fold.states)
     kept = records.of_incidents(store.connection, ids)
     near = kin.near(store.connection, store.environment, incidents.values())
+    similar = store.similar(list(incidents.values()))
     desk = desk_of(app, active)
-    plans: list[Plan] = []
-    ask: set[UUID] = set()
+    decided: list[Judged] = []
     for incident_id in ids:
         incident = incidents.get(incident_id)
         if incident is None or not incident.members:
@@ -230,25 +229,23 @@ def _judge_all(app: App, active: Active, store: Decisions, fold: Fold, ids: Sequ
             desk,
             active.mappings.policy,
             changes=store.changes(opened_at - CHANGES_BACK, opened_at + CLOCK_SKEW),
-            similar=store.similar(incident),
+            similar=similar.get(incident_id, ()),
             near=near,
             now=store.now,
         )
-        plans += judged.planned.plans
-        store.save_incident(
-            judged.incident, title=judged.title, decide_again_at=judged.again_at, version=active.version
-        )
+        decided.append(judged)
         fold.audit.append(verdict(judged, version=active.version, now=store.now))
         if judged.joined_or_parted:
             fold.audit.append(merging.moved(judged.incident, version=active.version, now=store.now))
-        ask |= judged.asked_again
+    store.save_incidents(decided, version=active.version)
+    plans = [plan for judged in decided for plan in judged.planned.plans]
     let_out, capped = storms.within_caps(
         store.connection, desk, plans, kept, environment=store.environment, judged=ids, now=store.now
     )
     fold.audit += capped
     records.want(store.connection, let_out)
     pictures.want(store.connection, [each.incident_id for each in let_out if each.pictured])
-    kin.ask_again(store.connection, ask)
+    kin.ask_again(store.connection, {one for judged in decided for one in judged.asked_again})
 
 
 def desk_of(app: App, active: Active) -> Desk:

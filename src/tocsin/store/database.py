@@ -70,6 +70,13 @@ class Database:
             yield connection
 
     @contextmanager
+    def glance(self) -> Iterator[Connection]:
+        """For single reads: each its own snapshot, and no round trips to begin and end a transaction. Raises
+        Unavailable when the server does not answer."""
+        with self._answering(), self.engine.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
     def _answering(self) -> Iterator[None]:
         try:
             yield
@@ -80,8 +87,7 @@ class Database:
 
     def now(self) -> datetime:
         """The database's clock, by which all timers run."""
-        with self._answering(), self.engine.connect() as connection:
-            connection.execution_options(isolation_level="AUTOCOMMIT")
+        with self.glance() as connection:
             return now(connection)
 
     def installation_id(self) -> UUID:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from pydantic import TypeAdapter
@@ -17,10 +18,13 @@ from tocsin.domain.audit import AuditEntry
 from tocsin.domain.change import Change
 from tocsin.domain.incident import Course, Incident, IncidentState, Memory, Similar
 from tocsin.domain.message import RecordUpdate
-from tocsin.store.database import DECIDE_LOCK, Database, bulk, dumped, rows, run
+from tocsin.store.database import DECIDE_LOCK, Database, bulk, rows, run
 from tocsin.store.inbox import write_audit
 from tocsin.store.incidents import STATE, load_changes, load_incidents, load_similar
 from tocsin.store.intake import GRACE
+
+if TYPE_CHECKING:
+    from tocsin.decide.judge import Judged
 
 ALERT = TypeAdapter(Alert)
 UPDATE = TypeAdapter(RecordUpdate)
@@ -28,6 +32,9 @@ MEMORY = TypeAdapter(Memory)
 
 RESCORE_S = 2
 """Alerts that join an incident which has its score are gathered this long before it is scored again."""
+
+CHANGES_AHEAD = timedelta(hours=1)
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +54,7 @@ class Decisions:
         self._connection = connection
         self.environment = environment
         self.now: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+        self._changes: tuple[datetime, datetime, list[Change]] = (_NEVER, _NEVER, [])
 
     def signals(self, limit: int) -> list[Waiting]:
         """The next signals in receipt order, up to the oldest message that is still being understood (so that any
@@ -112,7 +120,7 @@ class Decisions:
             " (SELECT min(received_at) FROM signals WHERE environment = :environment"
             "  AND (received_at, message_id, seq) > (:at, :message_id, :seq))) AS until",
             environment=self.environment,
-            at=signals[-1].received_at if signals else datetime.min.replace(tzinfo=UTC),
+            at=signals[-1].received_at if signals else _NEVER,
             message_id=signals[-1].message_id if signals else UUID(int=0),
             seq=signals[-1].seq if signals else -1,
             grace=GRACE,
@@ -222,12 +230,18 @@ class Decisions:
         return load_incidents(self._connection, ids, known)
 
     def changes(self, since: datetime, until: datetime) -> list[Change]:
-        """Changes of this environment in a span of time, by occurrence."""
-        return load_changes(self._connection, self.environment, since, until)
+        """Changes of this environment in a span of time, by occurrence. What was read for one incident serves those
+        that opened within an hour of it."""
+        first, last, known = self._changes
+        if not first <= since <= until <= last:
+            first, last = since, until + CHANGES_AHEAD
+            known = load_changes(self._connection, self.environment, first, last)
+            self._changes = first, last, known
+        return [change for change in known if since <= change.occurred_at <= until]
 
-    def similar(self, incident: Incident, limit: int = 3) -> list[Similar]:
-        """Past incidents that share an affected item and a symptom with this one, newest first."""
-        return load_similar(self._connection, incident, limit)
+    def similar(self, incidents: Sequence[Incident], limit: int = 3) -> dict[UUID, list[Similar]]:
+        """For each the past incidents that share an affected item and a symptom with it, newest first."""
+        return load_similar(self._connection, self.environment, incidents, limit)
 
     def save_states(self, states: Sequence[AlertState], look_again: Mapping[str, datetime | None]) -> None:
         """Write what is now known of these alerts."""
@@ -316,28 +330,36 @@ class Decisions:
             ],
         )
 
-    def save_incident(self, incident: Incident, *, title: str, decide_again_at: datetime | None, version: int) -> None:
-        """Write all that was decided about an incident."""
-        run(
+    def save_incidents(self, judged: Sequence[Judged], *, version: int) -> None:
+        """Write all that was decided about these incidents."""
+        bulk(
             self._connection,
-            "UPDATE incidents SET state = :state, resolved_at = :resolved_at, title = :title, parent_id = :parent_id,"
-            " enrichment = CAST(:enrichment AS jsonb), gate = CAST(:gate AS jsonb), routing = CAST(:routing AS jsonb),"
-            " reassigned = :reassigned, human_touched = :human_touched, confirmed_change = :confirmed_change,"
-            " decide_again_at = :decide_again_at, mapping_version = :version, changed_at = clock_timestamp()"
-            " WHERE id = :id",
-            id=incident.id,
-            state=incident.state,
-            resolved_at=incident.resolved_at,
-            title=title,
-            parent_id=incident.parent_id,
-            enrichment=dumped(incident.enrichment),
-            gate=dumped(incident.gate),
-            routing=dumped(incident.routing),
-            reassigned=incident.reassigned,
-            human_touched=incident.human_touched,
-            confirmed_change=incident.confirmed_change,
-            decide_again_at=decide_again_at,
-            version=version,
+            "UPDATE incidents AS i SET state = r.state, resolved_at = r.resolved_at, title = r.title,"
+            " parent_id = r.parent_id, enrichment = r.enrichment, gate = r.gate, routing = r.routing,"
+            " reassigned = r.reassigned, human_touched = r.human_touched, confirmed_change = r.confirmed_change,"
+            " decide_again_at = r.decide_again_at, mapping_version = r.version, changed_at = clock_timestamp()"
+            " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (id uuid, state text, resolved_at timestamptz,"
+            "  title text, parent_id uuid, enrichment jsonb, gate jsonb, routing jsonb, reassigned boolean,"
+            "  human_touched boolean, confirmed_change text, decide_again_at timestamptz, version int)"
+            " WHERE i.id = r.id",
+            [
+                {
+                    "id": one.incident.id,
+                    "state": one.incident.state,
+                    "resolved_at": one.incident.resolved_at,
+                    "title": one.title,
+                    "parent_id": one.incident.parent_id,
+                    "enrichment": one.incident.enrichment,
+                    "gate": one.incident.gate,
+                    "routing": one.incident.routing,
+                    "reassigned": one.incident.reassigned,
+                    "human_touched": one.incident.human_touched,
+                    "confirmed_change": one.incident.confirmed_change,
+                    "decide_again_at": one.again_at,
+                    "version": version,
+                }
+                for one in judged
+            ],
         )
 
     def audit(self, entries: Sequence[AuditEntry]) -> None:
@@ -367,7 +389,7 @@ def _memory(text: str) -> Memory:
 
 def environments_due(database: Database) -> list[str]:
     """Environments with something to decide now."""
-    with database.transaction() as connection:
+    with database.glance() as connection:
         found = rows(
             connection,
             "SELECT DISTINCT environment FROM signals"

@@ -71,10 +71,11 @@ def move(
     database: Database, name: str, step: Callable[[Standing, datetime], Standing]
 ) -> tuple[Standing, Standing] | None:
     """Change how a destination stands, one host at a time; returns it before and after, None when nothing moved."""
-    with database.transaction() as connection:
+    with database.glance() as connection:
         found = rows(connection, "SELECT *, clock_timestamp() AS now FROM destinations WHERE name = :name", name=name)
-        if not found or step(_standing(found[0]), found[0].now) == _standing(found[0]):
-            return None  # the usual case needs no lock
+    if not found or step(_standing(found[0]), found[0].now) == _standing(found[0]):
+        return None  # the usual case needs no lock
+    with database.transaction() as connection:
         row = rows(
             connection,
             "SELECT *, clock_timestamp() AS now FROM destinations WHERE name = :name FOR UPDATE",

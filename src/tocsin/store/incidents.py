@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from tocsin.domain.alert import AlertState, Status
 from tocsin.domain.change import Change
 from tocsin.domain.incident import Attribution, Enrichment, Gate, Incident, IncidentState, Routing, Similar
 from tocsin.domain.people import NOBODY, Hands
-from tocsin.store.database import rows
+from tocsin.store.database import dumped, rows
 
 STATE = TypeAdapter(AlertState)
 CHANGE = TypeAdapter(Change)
@@ -27,6 +28,9 @@ HANDS = TypeAdapter(Hands)
 
 MAX_MEMBERS = 200
 """Members of one incident that are looked at whole, the firing ones and the worst first; the rest only counts."""
+
+MAX_CHANGES = 5000
+"""Changes that are looked at as possible causes: 70 an hour over three days."""
 
 
 def load_incidents(
@@ -122,52 +126,71 @@ def incident_of(row: Row[Any], members: tuple[AlertState, ...]) -> Incident:
 
 
 def load_changes(connection: Connection, environment: str, since: datetime, until: datetime) -> list[Change]:
-    """Changes of an environment in a span of time."""
+    """Changes of an environment in a span of time, oldest first; of more than MAX_CHANGES the latest."""
     found = rows(
         connection,
-        "SELECT change FROM changes WHERE environment = :environment AND occurred_at BETWEEN :since AND :until"
-        " ORDER BY occurred_at, id LIMIT 5000",
+        "SELECT change::text AS change FROM changes WHERE environment = :environment"
+        " AND occurred_at BETWEEN :since AND :until ORDER BY occurred_at DESC, id DESC LIMIT :limit",
         environment=environment,
         since=since,
         until=until,
+        limit=MAX_CHANGES,
     )
-    return [CHANGE.validate_python(row.change) for row in found]
+    return [_change(row.change) for row in reversed(found)]
 
 
 def load_changes_by_id(connection: Connection, environment: str, ids: Sequence[str]) -> dict[str, Change]:
     """Changes by id; those that retention has taken are missing."""
     found = rows(
         connection,
-        "SELECT change FROM changes WHERE environment = :environment AND id = ANY(:ids)",
+        "SELECT change::text AS change FROM changes WHERE environment = :environment AND id = ANY(:ids)",
         environment=environment,
         ids=list(ids),
     )
-    return {change.id: change for change in (CHANGE.validate_python(row.change) for row in found)}
+    return {change.id: change for change in (_change(row.change) for row in found)}
 
 
-def load_similar(connection: Connection, incident: Incident, limit: int) -> list[Similar]:
-    """Resolved incidents that share the head subject or a member's alert with this one."""
+@lru_cache(maxsize=4096)
+def _change(text: str) -> Change:
+    """Each incident is judged and scored beside the same changes of three days."""
+    return CHANGE.validate_json(text)
+
+
+def load_similar(
+    connection: Connection, environment: str, incidents: Sequence[Incident], limit: int
+) -> dict[UUID, list[Similar]]:
+    """For each of these incidents the latest resolved ones that share its head subject or a member's alert."""
     found = rows(
         connection,
-        "SELECT i.number, i.title, i.resolved_at, i.confirmed_change,"
-        " (SELECT r.number FROM records r WHERE r.incident_id = i.id AND r.number <> '' ORDER BY r.created_at LIMIT 1)"
+        "SELECT a.id, s.number, s.title, s.resolved_at, s.confirmed_change,"
+        " (SELECT r.number FROM records r WHERE r.incident_id = s.id AND r.number <> '' ORDER BY r.created_at LIMIT 1)"
         "  AS record_number"
-        " FROM incidents i WHERE i.environment = :environment AND i.state = 'resolved' AND i.id <> :id"
-        " AND (i.enrichment->>'head' = ANY(:subjects) OR EXISTS (SELECT FROM occurrences o WHERE o.incident_id = i.id"
-        "  AND o.fingerprint = ANY(:fingerprints))) ORDER BY i.resolved_at DESC LIMIT :limit",
-        environment=incident.environment,
-        id=incident.id,
-        subjects=[str(s) for s in incident.subjects],
-        fingerprints=[m.fingerprint for m in incident.members[:50]],
+        " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS a (id uuid, subjects text[], fingerprints text[])"
+        " CROSS JOIN LATERAL (SELECT * FROM incidents i WHERE i.environment = :environment AND i.state = 'resolved'"
+        "  AND i.id <> a.id AND (i.enrichment->>'head' = ANY(a.subjects) OR EXISTS (SELECT FROM occurrences o"
+        "   WHERE o.incident_id = i.id AND o.fingerprint = ANY(a.fingerprints)))"
+        "  ORDER BY i.resolved_at DESC LIMIT :limit) AS s ORDER BY a.id, s.resolved_at DESC",
+        rows=dumped(
+            [
+                {
+                    "id": incident.id,
+                    "subjects": [str(subject) for subject in incident.subjects],
+                    "fingerprints": [member.fingerprint for member in incident.members[:50]],
+                }
+                for incident in incidents
+            ]
+        ),
+        environment=environment,
         limit=limit,
     )
-    return [
-        Similar(
+    similar: dict[UUID, list[Similar]] = {}
+    for row in found:
+        one = Similar(
             number=f"TOC-{row.number}",
             record_number=row.record_number or "",
             title=row.title,
             cause=row.confirmed_change,
             resolved_at=row.resolved_at,
         )
-        for row in found
-    ]
+        similar.setdefault(row.id, []).append(one)
+    return similar

@@ -223,61 +223,37 @@ def settle(
     `retry_after` None means: nothing more to do unless the wanted state or the notes have moved meanwhile.
     """
     confirmation = outcome.confirmation
-    held = run(
-        connection,
-        _SETTLE,
-        id=record.id,
-        token=record.lease_token,
-        state=state,
-        settled=outcome.settled,
-        version=record.wanted_version,
-        sent_wanted=dumped(record.wanted),
-        ambiguous=ambiguous,
-        retry_s=retry_after.total_seconds() if retry_after is not None else None,
-        reason=outcome.reason,
-        detail=outcome.detail,
-        **_confirmed(confirmation),
-    )
-    run(
-        connection,
-        "INSERT INTO attempts (record_id, destination, result, reason, detail, calls, seconds)"
-        " VALUES (:id, :destination, :result, :reason, :detail, :calls, :seconds)",
-        id=record.id,
-        destination=record.destination,
-        result=outcome.result,
-        reason=outcome.reason,
-        detail=outcome.detail,
-        calls=outcome.calls,
-        seconds=seconds,
-    )
-    if held and confirmation is not None:
-        _confirm(connection, confirmation)
-    if held and record.attachments and not (record.external_id or (confirmation and confirmation.external_id)):
-        attachments.not_tried(connection, record.id)
-    if held:
-        run(
+    # what could not be made tried none of its files
+    untried = bool(record.attachments) and not (record.external_id or (confirmation and confirmation.external_id))
+    # who writes a note or a wish holds the record until it is kept: what is read after the lock knows of it
+    run(connection, "SELECT FROM records WHERE id = :id FOR UPDATE", id=record.id)
+    held = bool(
+        rows(
             connection,
-            "UPDATE records SET next_attempt_at = CASE WHEN sent_version < wanted_version OR NOT :left"
-            "  THEN CASE WHEN :settled THEN clock_timestamp() ELSE coalesce(next_attempt_at, clock_timestamp()) END"
-            "  ELSE coalesce(next_attempt_at, clock_timestamp() + make_interval(secs => :again)) END"
-            " WHERE id = :id AND state IN ('pending', 'settled', 'shadow') AND (sent_version < wanted_version"
-            "  OR EXISTS (SELECT FROM notes WHERE record_id = :id AND confirmed_at IS NULL)"
-            "  OR EXISTS (SELECT FROM attachments WHERE record_id = :id AND confirmed_at IS NULL"
-            "   AND tries < :most))",
+            _SETTLE,
             id=record.id,
+            token=record.lease_token,
+            state=state,
             settled=outcome.settled,
+            version=record.wanted_version,
+            sent_wanted=dumped(record.wanted),
+            ambiguous=ambiguous,
+            retry_s=retry_after.total_seconds() if retry_after is not None else None,
+            destination=record.destination,
+            result=outcome.result,
+            reason=outcome.reason,
+            detail=outcome.detail,
+            calls=outcome.calls,
+            seconds=seconds,
             left=_left_over(record, confirmation),
             again=AGAIN_S,
-            most=attachments.MOST_TRIES,
+            most=attachments.MOST_TRIES + untried,
+            **_confirmed(confirmation),
         )
-    return bool(held)
-
-
-def _confirm(connection: Connection, confirmation: Confirmation) -> None:
-    for table, ids in (("notes", confirmation.notes), ("attachments", confirmation.attachments)):
-        if ids:
-            statement = f"UPDATE {table} SET confirmed_at = clock_timestamp() WHERE id = ANY(:ids)"  # noqa: S608 two names
-            run(connection, statement, ids=list(ids))
+    )
+    if held and untried:
+        attachments.not_tried(connection, record.id)
+    return held
 
 
 def _left_over(record: Record, confirmation: Confirmation | None) -> bool:
@@ -290,35 +266,58 @@ def _left_over(record: Record, confirmation: Confirmation | None) -> bool:
 
 
 _SETTLE = """
-UPDATE records SET
-    lease_token = NULL, lease_until = NULL, state = :state,
-    sent_version = CASE WHEN :settled THEN :version ELSE sent_version END,
-    sent_wanted = CASE WHEN :settled THEN CAST(:sent_wanted AS jsonb) ELSE sent_wanted END,
-    sent = coalesce(CAST(:sent AS jsonb), sent),
-    observed = coalesce(CAST(:observed AS jsonb), observed),
-    external_id = CASE WHEN :external_id = '' THEN external_id ELSE :external_id END,
-    number = CASE WHEN :number = '' THEN number ELSE :number END,
-    url = CASE WHEN :url = '' THEN url ELSE :url END,
-    warnings = coalesce(CAST(:warnings AS jsonb), warnings),
-    tried = CASE WHEN :settled THEN CAST('[]' AS jsonb) ELSE tried END,
-    ambiguous_since = CASE WHEN :ambiguous THEN coalesce(ambiguous_since, clock_timestamp()) ELSE NULL END,
-    failures = CASE WHEN :settled THEN 0 ELSE failures + 1 END,
-    last_reason = :reason, last_detail = :detail, changed_at = clock_timestamp(),
-    next_attempt_at = clock_timestamp() + make_interval(secs => CAST(:retry_s AS float8))
-WHERE id = :id AND lease_token = :token
+WITH was AS (
+    SELECT r.id, CASE WHEN :settled THEN :version ELSE r.sent_version END < r.wanted_version AS moved,
+        EXISTS (SELECT FROM notes n WHERE n.record_id = r.id AND n.confirmed_at IS NULL AND n.id <> ALL(:notes))
+        OR EXISTS (SELECT FROM attachments f WHERE f.record_id = r.id AND f.confirmed_at IS NULL AND f.tries < :most
+            AND f.id <> ALL(:files)) AS open,
+        clock_timestamp() + make_interval(secs => CAST(:retry_s AS float8)) AS retry_at
+    FROM records r WHERE r.id = :id AND r.lease_token = :token
+), held AS (
+    UPDATE records r SET
+        lease_token = NULL, lease_until = NULL, state = :state,
+        sent_version = CASE WHEN :settled THEN :version ELSE sent_version END,
+        sent_wanted = CASE WHEN :settled THEN CAST(:sent_wanted AS jsonb) ELSE sent_wanted END,
+        sent = coalesce(CAST(:sent AS jsonb), sent),
+        observed = coalesce(CAST(:observed AS jsonb), observed),
+        external_id = CASE WHEN :external_id = '' THEN external_id ELSE :external_id END,
+        number = CASE WHEN :number = '' THEN number ELSE :number END,
+        url = CASE WHEN :url = '' THEN url ELSE :url END,
+        warnings = coalesce(CAST(:warnings AS jsonb), warnings),
+        tried = CASE WHEN :settled THEN CAST('[]' AS jsonb) ELSE tried END,
+        ambiguous_since = CASE WHEN :ambiguous THEN coalesce(ambiguous_since, clock_timestamp()) ELSE NULL END,
+        failures = CASE WHEN :settled THEN 0 ELSE failures + 1 END,
+        last_reason = :reason, last_detail = :detail, changed_at = clock_timestamp(),
+        next_attempt_at = CASE
+            WHEN :state NOT IN ('pending', 'settled', 'shadow') OR NOT (was.moved OR was.open) THEN was.retry_at
+            WHEN (was.moved OR NOT :left) AND :settled THEN clock_timestamp()
+            WHEN was.moved OR NOT :left THEN coalesce(was.retry_at, clock_timestamp())
+            ELSE coalesce(was.retry_at, clock_timestamp() + make_interval(secs => :again)) END
+    FROM was WHERE r.id = was.id RETURNING r.id
+), attempted AS (
+    INSERT INTO attempts (record_id, destination, result, reason, detail, calls, seconds)
+    VALUES (:id, :destination, :result, :reason, :detail, :calls, :seconds)
+), said AS (
+    UPDATE notes SET confirmed_at = clock_timestamp() WHERE id = ANY(:notes) AND EXISTS (SELECT FROM held)
+), attached AS (
+    UPDATE attachments SET confirmed_at = clock_timestamp() WHERE id = ANY(:files) AND EXISTS (SELECT FROM held)
+)
+SELECT id FROM held
 """
+"""All at once: the attempt, and where its lease still stands the record, what it confirms, and when it is due."""
 
 
 def _confirmed(confirmation: Confirmation | None) -> dict[str, object]:
-    if confirmation is None:
-        return {"sent": None, "observed": None, "external_id": "", "number": "", "url": "", "warnings": None}
+    known = confirmation or Confirmation(external_id="")
     return {
-        "warnings": dumped(confirmation.warnings),
-        "sent": dumped(confirmation.sent) if confirmation.sent else None,
-        "observed": dumped(confirmation.observed) if confirmation.observed else None,
-        "external_id": confirmation.external_id,
-        "number": confirmation.number,
-        "url": confirmation.url,
+        "notes": list(known.notes),
+        "files": list(known.attachments),
+        "warnings": dumped(known.warnings) if confirmation else None,
+        "sent": dumped(known.sent) if known.sent else None,
+        "observed": dumped(known.observed) if known.observed else None,
+        "external_id": known.external_id,
+        "number": known.number,
+        "url": known.url,
     }
 
 

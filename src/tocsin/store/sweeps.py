@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import text
-
 from tocsin.domain.policy import Retention
 from tocsin.store import mirroring, pictures, shadows
 from tocsin.store.database import Database, rows, run
@@ -30,30 +28,29 @@ class Due:
 
 def due(database: Database) -> Due:
     """One cheap look at every queue and timer."""
-    with database.transaction() as connection:
-        row = connection.execute(
-            text(
-                "SELECT EXISTS (SELECT FROM inbox WHERE claimed_until IS NULL OR claimed_until < clock_timestamp())"
-                "  OR EXISTS (SELECT FROM signals)"
-                "  OR EXISTS (SELECT FROM jobs WHERE finished_at IS NULL AND started_at IS NULL)"
-                "  OR EXISTS (SELECT FROM incidents WHERE decide_again_at <= clock_timestamp())"
-                "  OR EXISTS (SELECT FROM alerts WHERE look_again_at <= clock_timestamp()) AS work,"
-                " EXISTS (SELECT FROM incidents WHERE attribute_due_at <= clock_timestamp()) AS attribute,"
-                " EXISTS (SELECT FROM records WHERE next_attempt_at <= clock_timestamp()"
-                "  AND (lease_until IS NULL OR lease_until < clock_timestamp()) AND NOT EXISTS"
-                "   (SELECT FROM destinations d WHERE d.name = records.destination AND (d.paused_at IS NOT NULL"
-                "    OR d.rests_until > clock_timestamp() OR d.mode = 'off'"
-                "    OR (d.mode = 'shadow' AND records.mode = 'live'))))"
-                "  OR EXISTS (SELECT FROM mirrored_changes m WHERE next_attempt_at <= clock_timestamp()"
-                "   AND NOT EXISTS (SELECT FROM destinations d WHERE d.name = m.destination"
-                "    AND (d.paused_at IS NOT NULL OR d.rests_until > clock_timestamp() OR d.mode <> 'live')))"
-                "  OR EXISTS (SELECT FROM destinations WHERE alert_at <= clock_timestamp() AND paused_at IS NULL)"
-                " AS deliver,"
-                " EXISTS (SELECT FROM errands WHERE next_attempt_at <= clock_timestamp()) AS errands,"
-                " EXISTS (SELECT FROM pictures WHERE due_at <= clock_timestamp() AND tries < :most) AS draw"
-            ),
-            {"most": pictures.MOST_TRIES},
-        ).one()
+    with database.glance() as connection:
+        [row] = rows(
+            connection,
+            "SELECT EXISTS (SELECT FROM inbox WHERE claimed_until IS NULL OR claimed_until < clock_timestamp())"
+            "  OR EXISTS (SELECT FROM signals)"
+            "  OR EXISTS (SELECT FROM jobs WHERE finished_at IS NULL AND started_at IS NULL)"
+            "  OR EXISTS (SELECT FROM incidents WHERE decide_again_at <= clock_timestamp())"
+            "  OR EXISTS (SELECT FROM alerts WHERE look_again_at <= clock_timestamp()) AS work,"
+            " EXISTS (SELECT FROM incidents WHERE attribute_due_at <= clock_timestamp()) AS attribute,"
+            " EXISTS (SELECT FROM records WHERE next_attempt_at <= clock_timestamp()"
+            "  AND (lease_until IS NULL OR lease_until < clock_timestamp()) AND NOT EXISTS"
+            "   (SELECT FROM destinations d WHERE d.name = records.destination AND (d.paused_at IS NOT NULL"
+            "    OR d.rests_until > clock_timestamp() OR d.mode = 'off'"
+            "    OR (d.mode = 'shadow' AND records.mode = 'live'))))"
+            "  OR EXISTS (SELECT FROM mirrored_changes m WHERE next_attempt_at <= clock_timestamp()"
+            "   AND NOT EXISTS (SELECT FROM destinations d WHERE d.name = m.destination"
+            "    AND (d.paused_at IS NOT NULL OR d.rests_until > clock_timestamp() OR d.mode <> 'live')))"
+            "  OR EXISTS (SELECT FROM destinations WHERE alert_at <= clock_timestamp() AND paused_at IS NULL)"
+            " AS deliver,"
+            " EXISTS (SELECT FROM errands WHERE next_attempt_at <= clock_timestamp()) AS errands,"
+            " EXISTS (SELECT FROM pictures WHERE due_at <= clock_timestamp() AND tries < :most) AS draw",
+            most=pictures.MOST_TRIES,
+        )
     return Due(work=row.work, attribute=row.attribute, deliver=row.deliver, errands=row.errands, draw=row.draw)
 
 
