@@ -153,8 +153,10 @@ def _warned(
     connection: Connection, record: Record, confirmation: Confirmation | None, now: datetime
 ) -> list[AuditEntry]:
     """What an operator should mend, said once on the record and once in the audit trail."""
-    new = [words for words in confirmation.warnings if words not in record.warnings] if confirmation else []
-    for words in new:
+    if confirmation is None:
+        return []
+    new = [words for words in confirmation.warnings if words not in record.warnings]
+    for words in new if confirmation.takes_notes else ():
         records.add_note(connection, [record.id], [uuid5(record.id, words)], f"Set-up: {words}")
     return [
         AuditEntry(

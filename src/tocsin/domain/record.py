@@ -117,6 +117,8 @@ class Confirmation:
     warnings: tuple[str, ...] = ()
     """What an operator should mend, in a sentence each: a group's name that two groups bear …"""
     human_touched: bool = False
+    takes_notes: bool = True
+    """False: as it is set up, a note can never be shown there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

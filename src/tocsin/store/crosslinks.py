@@ -24,7 +24,7 @@ def tell(connection: Connection, record: Record, confirmation: Confirmation) -> 
     kept = rows(
         connection,
         "SELECT id, destination, generation, kind, mode, external_id, number, url, wanted->>'key' AS key,"
-        " next_attempt_at IS NULL AS settled FROM records WHERE incident_id = :incident"
+        " takes_notes, next_attempt_at IS NULL AS settled FROM records WHERE incident_id = :incident"
         " ORDER BY destination, generation",
         incident=record.incident_id,
     )
@@ -33,7 +33,7 @@ def tell(connection: Connection, record: Record, confirmation: Confirmation) -> 
     others = [one for one in latest.values() if one.destination != record.destination]
     number, url = confirmation.number or record.number, confirmation.url or record.url
     words = cross_link(record.kind, number=number, url=url, key=record.wanted.key)
-    links = [(one.destination, one.generation, one.id, words) for one in (*others, *before)]
+    links = [(one.destination, one.generation, one.id, words) for one in (*others, *before) if one.takes_notes]
     links += [
         (
             record.destination,
@@ -42,7 +42,7 @@ def tell(connection: Connection, record: Record, confirmation: Confirmation) -> 
             cross_link(one.kind, number=one.number, url=one.url, key=one.key),
         )
         for one in others
-        if _is_named(one)
+        if confirmation.takes_notes and _is_named(one)
     ]
     # in the order in which deciding writes them too, so that two that do it at once wait for one another in turn
     for _, _, record_id, said in sorted(links, key=lambda link: link[:2]):

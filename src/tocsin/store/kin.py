@@ -1,13 +1,15 @@
-"""Which open incidents may share their cause with these?"""
+"""Which incidents may have to do with these: share their cause, or have begun while a check looked?"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Row
 
+from tocsin.decide.fold import SHORTLY
 from tocsin.decide.merging import STAY, causes_of
 from tocsin.domain.family import Kin
 from tocsin.domain.incident import NOT_AMONG_THEM, Incident
@@ -42,6 +44,20 @@ def near(connection: Connection, environment: str, incidents: Iterable[Incident]
         stay=STAY,
     )
     return [_kin(row) for row in found]
+
+
+def alive_since(connection: Connection, environment: str, since: datetime) -> list[UUID]:
+    """Incidents that were not over before that time and have alerted since, or shortly before: at most 500, those that
+    grew last. A check that looked at hours may tell of any of them."""
+    found = rows(
+        connection,
+        "SELECT id FROM incidents WHERE environment = :environment AND last_alert_at >= :since_shortly"
+        " AND (state = 'open' OR resolved_at >= :since) ORDER BY last_alert_at DESC, id LIMIT 500",
+        environment=environment,
+        since=since,
+        since_shortly=since - SHORTLY,
+    )
+    return [row.id for row in found]
 
 
 def ask_again(connection: Connection, ids: Collection[UUID]) -> None:

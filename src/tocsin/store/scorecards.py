@@ -34,24 +34,27 @@ def scorecards(
         owner = catalog.owner(Subject(row.subject), Symptom(row.symptom))
         key = (row.name, row.source, owner.team if owner else "")
         cards.setdefault(key, _Count()).add(row)
-    return worst_first([_card(key, count, facts) for key, count in cards.items() if team in ("", key[2])])
+    days = (until - since) / timedelta(days=1)
+    return worst_first([_card(key, count, facts, days) for key, count in cards.items() if team in ("", key[2])])
 
 
 @dataclass(slots=True)
 class _Count:
     fired: int = 0
+    busiest: int = 0
     came_back: int = 0
     lasted: list[float] = field(default_factory=list)
     incidents: set[UUID] = field(default_factory=set)
 
     def add(self, row: Row[Any]) -> None:
         self.fired += row.fired
+        self.busiest = max(self.busiest, row.fired)
         self.came_back += row.came_back
         self.lasted += [seconds for seconds in row.lasted if seconds is not None]
         self.incidents |= set(row.incidents)
 
 
-def _card(key: tuple[str, str, str], count: _Count, facts: dict[UUID, Row[Any]]) -> Scorecard:
+def _card(key: tuple[str, str, str], count: _Count, facts: dict[UUID, Row[Any]], days: float) -> Scorecard:
     known = [facts[incident_id] for incident_id in sorted(count.incidents) if incident_id in facts]
     recorded = [row for row in known if row.recorded]
     judged = [row for row in recorded if row.acted or row.resolved]
@@ -66,6 +69,8 @@ def _card(key: tuple[str, str, str], count: _Count, facts: dict[UUID, Row[Any]])
         acted=sum(row.acted for row in judged),
         told=sum(row.told for row in recorded),
         came_back=count.came_back,
+        busiest=count.busiest,
+        days=round(days, 2),
         median=timedelta(seconds=median(count.lasted)) if count.lasted else None,
         muted=_held(known),
     )

@@ -289,12 +289,10 @@ class _Page:
     def resolved(self) -> Outcome:
         """After the resolve: its notes, and the repeat when it is due."""
         lost = self.last_notes()
+        if not lost and self.resolving and self.due() == timedelta(0):
+            lost = self.repeat()
         if lost:
             return lost
-        if self.resolving and self.due() == timedelta(0):
-            lost = self.repeat()
-            if lost:
-                return lost
         after = self.due()
         self.sent["resolve_repeated"] = after is None
         return replace(done(self.confirmation(), detail=self.detail), after=after)
@@ -396,4 +394,5 @@ class _Page:
             dropped_fields=self.left_out,
             warnings=tuple(self.warnings),
             human_touched=self.touched,
+            takes_notes=self.rest.usable or self.config.notes_as_events,
         )
