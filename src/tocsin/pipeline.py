@@ -118,7 +118,7 @@ def decide(app: App, environment: str) -> int:
         return _decide(app, environment)
     except (TocsinError, OperationalError):
         raise
-    except Exception:
+    except isolating.MISTAKES:
         log.exception("environment=%s deciding failed; going on one by one", environment)
     done = 0
     for alone in ALONE:
@@ -126,7 +126,9 @@ def decide(app: App, environment: str) -> int:
             try:
                 if not _decide(app, environment, alone=alone):
                     break
-            except Exception as error:
+            except (TocsinError, OperationalError):
+                raise
+            except isolating.MISTAKES as error:
                 log.exception("environment=%s one %s cannot be decided", environment, alone)
                 isolating.put_aside(app.database, environment, alone, f"deciding it failed: {error!r}")
             done += 1
@@ -279,7 +281,7 @@ def attribute(app: App) -> list[str]:
                 tell.append(due.incident.environment)
         except (TocsinError, OperationalError):
             raise
-        except Exception:
+        except isolating.MISTAKES:
             log.exception("incident=%s cannot be scored", due.incident.display)
             attribution.postpone(app.database, due.incident.id, isolating.WAIT_S)
         if not due.incident.members:
@@ -345,7 +347,7 @@ def draw(app: App) -> bool:
         content = _drawn(app, taken.incident)
     except (TocsinError, OperationalError):
         raise
-    except Exception as error:
+    except (ImportError, OSError, *isolating.MISTAKES) as error:
         reason = NotDrawn.LIBRARY_MISSING if isinstance(error, ImportError) else NotDrawn.DRAWING_FAILED
         log.exception("incident=%s picture=%s", taken.incident.display, reason)
         pictures.give_up(app.database, taken, reason, type(error).__name__)

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from tocsin.domain.audit import AuditEntry
 from tocsin.store.database import Database, rows
 from tocsin.store.inbox import write_audit
+
+MISTAKES = (
+    *(ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RuntimeError, TypeError, ValueError),
+    SQLAlchemyError,
+)
+"""What a mistake of ours, or of a library on input that it did not foresee, raises. A database that is away or busy
+(OperationalError, Unavailable) is none: there the same is tried again."""
 
 WAIT_S = 300
 """An alert or incident that could not be decided is tried again after this."""
