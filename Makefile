@@ -83,7 +83,10 @@ chaos: install ## fault schedules per vendor: SCHEDULES=1000 SEED=1 VENDOR=jira 
 attribution: install ## rules, the product and the ceiling on generated worlds with known causes (takes 10 minutes)
 	$(BIN)/python -m benchmarks.attribution
 
+stream: install ## grouping and pages on streams of alerts, beside rules and ceilings: SEEDS=8 FIRST=401 DAYS=5 CAUSES=1
+	$(BIN)/python -m benchmarks.stream --seeds $(or $(SEEDS),8) --from $(or $(FIRST),401) $(if $(DAYS),--days $(DAYS)) $(if $(CAUSES),--causes)
+
 corpus: install ## every real body of ../shared/payloads against its golden facts, and mutilated copies of it
 	$(BIN)/python -m benchmarks.corpus $(if $(ACCEPT),--accept)
 
-.PHONY: help install format check test test-e2e test-judges judges demo bench attribution corpus chaos
+.PHONY: help install format check test test-e2e test-judges judges demo bench attribution stream corpus chaos

@@ -21,11 +21,11 @@ from rich.table import Table
 
 from benchmarks.attribution.cost import cost
 from benchmarks.attribution.measure import Tally, difference
-from benchmarks.attribution.product import Told, catalog_of, moment
+from benchmarks.attribution.product import Told, catalog_of, lesson_of, moment
 from benchmarks.attribution.rivals import Ceiling, Rules
 from benchmarks.attribution.world import DAY, LAWS, Case, World
 from tocsin.decide.attribute import SCORER, attribute
-from tocsin.decide.experience import COLD, Experience, Learner, Lesson
+from tocsin.decide.experience import COLD, Experience, Learner
 from tocsin.decide.series import Series
 from tocsin.domain.catalog import Catalog
 
@@ -81,7 +81,7 @@ def one_world(law: str, seed: int) -> tuple[Tallies, list[float]]:
                 tallies["cold" + kind].add(*answer(case, told, catalog, COLD, series))
                 took.append(time.perf_counter() - began)
                 tallies["learned" + kind].add(*answer(case, told, catalog, learner.experience, series))
-            learner.take(_lesson(case, told, catalog, series))
+            learner.take(lesson_of(case, told, catalog, series))
     return tallies, took
 
 
@@ -95,18 +95,6 @@ def answer(
     ranks = (at for at, one in enumerate(found.suspects) if case.cause in (one.change.id, *one.members))
     first = found.suspects[0].probability if found.suspects else 0.0
     return case.cause_kind, next(ranks, NEVER) if case.cause else NEVER, first, found.no_change
-
-
-def _lesson(case: Case, told: Told, catalog: Catalog, series: Sequence[Series]) -> Lesson:
-    return Lesson(
-        members=told.incident(case).members,
-        changes=[told.change(made) for made in case.changes],
-        catalog=catalog,
-        decided_at=moment(case.decide_at),
-        told=case.told,
-        cause=case.cause,
-        series=series,
-    )
 
 
 def _rank(case: Case, scores: np.ndarray) -> int:

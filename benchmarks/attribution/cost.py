@@ -5,33 +5,36 @@ from __future__ import annotations
 import gc
 import resource
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 from numpy.random import Generator
 
-from benchmarks.attribution.product import Told, catalog_of, moment
+from benchmarks.attribution.product import Told, catalog_of, lesson_of, moment
 from benchmarks.attribution.world import DAY, KIND_SHARE, KINDS, LAWS, LOOK_BACK, NAMES, Case, Made, World
 from tocsin.decide.attribute import attribute
-from tocsin.decide.series import Series
+from tocsin.decide.experience import Learner
+from tocsin.decide.guard import guarded
 from tocsin.domain.catalog import Catalog, Entry
 from tocsin.domain.change import Change
-from tocsin.domain.incident import Incident
 from tocsin.domain.subject import Subject
 
 CANDIDATES = 2_000
 SERVICES = 1_000
 INCIDENTS = 40
 REPEATS = 5
+LESSONS = 150
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """Milliseconds of CPU for one scoring, without and with series; megabytes for the tables of a large catalogue."""
+    """Milliseconds of CPU for one scoring by name, the best of some repeats an incident: other processes' share of the
+    caches is not ours; megabytes for the tables of a large catalogue."""
 
-    plain_ms: np.ndarray
-    series_ms: np.ndarray
+    took_ms: dict[str, np.ndarray]
     grown_mb: float
     whole_mb: float
 
@@ -40,7 +43,7 @@ class Cost:
         return [
             f"one scoring, {CANDIDATES} candidates x 165 subjects, {what}: p50 {np.median(took):.1f} ms,"
             f" p99 {np.quantile(took, 0.99):.1f} ms of CPU"
-            for what, took in (("no series", self.plain_ms), ("with series", self.series_ms))
+            for what, took in self.took_ms.items()
         ] + [
             f"memory at {SERVICES} services: {self.grown_mb:.0f} MB for tables and {INCIDENTS} scorings of"
             f" {CANDIDATES} candidates; {self.whole_mb:.0f} MB the whole process"
@@ -51,21 +54,30 @@ def cost(seed: int = 1) -> Cost:
     """Measure it. Run it in a process of its own: memory is what the process grew by."""
     rng = np.random.default_rng([seed, 5])
     grown, whole = _memory(rng)
-    plain, series = _latency(seed, rng)
-    return Cost(plain_ms=plain, series_ms=series, grown_mb=grown, whole_mb=whole)
+    return Cost(took_ms=_latency(seed, rng), grown_mb=grown, whole_mb=whole)
 
 
-def _latency(seed: int, rng: Generator) -> tuple[np.ndarray, np.ndarray]:
+def _latency(seed: int, rng: Generator) -> dict[str, np.ndarray]:
     world = World(law=LAWS["matched"], seed=seed)
     told, catalog = Told(world), catalog_of(world)
+    learner = Learner()
+    for case in world.cases[:LESSONS]:
+        learner.take(lesson_of(case, told, catalog))
+    wise = learner.experience
     cases = [case for case in world.evaluated() if any(alert.series for alert in case.alerts)][:INCIDENTS]
-    plain, series = [], []
+    took: dict[str, list[float]] = {}
     for case in cases:
-        incident, changes = told.incident(case), _crowd(case, told, rng)
-        for _ in range(REPEATS):
-            plain.append(_timed(incident, changes, catalog, case, ()))
-            series.append(_timed(incident, changes, catalog, case, told.series(case)))
-    return np.array(plain) * 1e3, np.array(series) * 1e3
+        incident, now = told.incident(case), moment(case.decide_at)
+        given, series = (incident, _crowd(case, told, rng), catalog), told.series(case)
+        answers: dict[str, Callable[[], object]] = {
+            "cold": partial(attribute, *given, now=now),
+            "cold, with series": partial(attribute, *given, now=now, series=series),
+            f"after {LESSONS} incidents": partial(attribute, *given, now=now, experience=wise),
+            "the same beside the cold model and four rules": partial(guarded, *given, now=now, experience=wise),
+        }
+        for what, answer in answers.items():
+            took.setdefault(what, []).append(min(_timed(answer) for _ in range(REPEATS)))
+    return {what: np.array(seconds) * 1e3 for what, seconds in took.items()}
 
 
 def _crowd(case: Case, told: Told, rng: Generator) -> list[Change]:
@@ -85,11 +97,9 @@ def _crowd(case: Case, told: Told, rng: Generator) -> list[Change]:
     ]
 
 
-def _timed(
-    incident: Incident, changes: list[Change], catalog: Catalog, case: Case, series: tuple[Series, ...]
-) -> float:
+def _timed(answer: Callable[[], object]) -> float:
     began = time.process_time()
-    attribute(incident, changes, catalog, now=moment(case.decide_at), series=series)
+    answer()
     return time.process_time() - began
 
 

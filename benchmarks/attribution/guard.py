@@ -16,7 +16,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
 
 import numpy as np
 from rich.console import Console
@@ -26,10 +25,12 @@ from rich.table import Table
 from benchmarks.attribution.measure import difference
 from benchmarks.attribution.product import Told, catalog_of, moment
 from benchmarks.attribution.world import DAY, DAYS, LAWS, Case, World
-from tocsin.decide.attribute import SCORER, attribute
-from tocsin.decide.experience import Learner, Lesson
+from tocsin.decide.attribute import SCORER, answer_of, weigh
+from tocsin.decide.attribute import told as explained
+from tocsin.decide.experience import COLD, Learner, Lesson
 from tocsin.decide.guard import LATEST, LEARNED, NO_RECORD, RIVALS, Record, Trial, answers_of, judged, shown
 from tocsin.decide.rules import orders
+from tocsin.decide.scene import Scene, scene_of
 from tocsin.domain.catalog import Catalog
 from tocsin.domain.change import Change
 from tocsin.domain.incident import Answer, Attribution, Incident
@@ -79,29 +80,29 @@ def one_world(law: str, seed: int, histories: Sequence[str]) -> dict[str, Run]:
     told, catalog = Told(world), catalog_of(world)
     listeners = {history: _Listener(history, seed) for history in histories}
     for case in world.cases:
-        incident, changes = told.incident(case), [told.change(made) for made in case.changes]
-        scene = _Scene(case, incident, changes, catalog, moment(case.decide_at))
-        scene.score()
+        one = _judged(case, told, catalog)
         for listener in listeners.values():
-            listener.take(scene)
+            listener.take(one)
     return {history: listener.run for history, listener in listeners.items()}
 
 
-@dataclass(slots=True)
-class _Scene:
+@dataclass(frozen=True, slots=True)
+class _Judged:
     """A case in the product's words, and what does not depend on any history."""
 
     case: Case
     incident: Incident
     changes: list[Change]
     catalog: Catalog
-    now: datetime
-    cold: Attribution | None = None
-    rules: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    scene: Scene
+    cold: Answer
+    rules: Mapping[str, Sequence[str]]
 
-    def score(self) -> None:
-        self.cold = attribute(self.incident, self.changes, self.catalog, now=self.now)
-        self.rules = orders(self.incident, self.changes, self.catalog)
+
+def _judged(case: Case, told: Told, catalog: Catalog) -> _Judged:
+    incident, changes = told.incident(case), [told.change(made) for made in case.changes]
+    scene = scene_of(incident, changes, catalog, now=moment(case.decide_at))
+    return _Judged(case, incident, changes, catalog, scene, answer_of(weigh(scene, COLD)), orders(scene))
 
 
 class _Listener:
@@ -113,33 +114,32 @@ class _Listener:
         self._chance = np.random.default_rng([seed, 5])
         self._learner, self._trials, self._record = Learner(), list[Trial](), NO_RECORD
 
-    def take(self, scene: _Scene) -> None:
+    def take(self, one: _Judged) -> None:
         """Score the case if anybody looks at it, then hear what is said of it."""
-        case = scene.case
+        case = one.case
         judged_now = case.decide_at >= self._judged_from * DAY
         said = self._says(case, self._chance) if case.told else ""
         if case.told or judged_now:
             experience = self._learner.experience
-            given = (scene.incident, scene.changes, scene.catalog)
-            learned = attribute(*given, now=scene.now, experience=experience)
-            assert scene.cold is not None
-            answers = answers_of(learned, scene.cold, scene.rules)
+            learned = weigh(one.scene, experience)
+            answers = answers_of(answer_of(learned), one.cold, one.rules)
             if judged_now:
-                found = learned
+                found = explained(learned)
                 if self._record.order != LEARNED:
-                    found = shown(*given, now=scene.now, experience=experience, record=self._record)
+                    given = (one.incident, one.changes, one.catalog)
+                    found = shown(*given, now=one.scene.now, experience=experience, record=self._record)
                 _take(self.run, case, found, answers)
             if case.told:
-                self._trials.append(Trial(answers=answers, candidates=learned.candidates, cause=said))
+                self._trials.append(Trial(answers=answers, candidates=len(one.scene.candidates.ids), cause=said))
                 if len(self._trials) % EVERY == 0:
                     self._record = judged(self._trials[-LATEST:])
                     self.run.records[:] = [self._record]
         self._learner.take(
             Lesson(
-                members=scene.incident.members,
-                changes=scene.changes,
-                catalog=scene.catalog,
-                decided_at=scene.now,
+                members=one.incident.members,
+                changes=one.changes,
+                catalog=one.catalog,
+                decided_at=one.scene.now,
                 told=case.told,
                 cause=said,
             )

@@ -8,6 +8,7 @@ from functools import cache
 from uuid import UUID
 
 from benchmarks.attribution.world import NAMES, Case, Fired, Made, World
+from tocsin.decide.experience import Lesson
 from tocsin.decide.series import Series
 from tocsin.domain.alert import Alert, AlertState, Severity, Status, Symptom
 from tocsin.domain.catalog import Catalog, Entry
@@ -84,6 +85,19 @@ class Told:
         node = self._world.nodes[fired.node]
         symptom = Symptom.PREDICTION_DRIFT if node.kind == "model" else Symptom.ERRORS
         return _firing(Subject(node.subject), moment(fired.at), symptom)
+
+
+def lesson_of(case: Case, told: Told, catalog: Catalog, series: Sequence[Series] = ()) -> Lesson:
+    """The case once it was judged, with what a person said of it."""
+    return Lesson(
+        members=told.incident(case).members,
+        changes=[told.change(made) for made in case.changes],
+        catalog=catalog,
+        decided_at=moment(case.decide_at),
+        told=case.told,
+        cause=case.cause,
+        series=series,
+    )
 
 
 def _incident(members: tuple[AlertState, ...]) -> Incident:

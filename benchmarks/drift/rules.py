@@ -22,6 +22,7 @@ from tocsin.decide.route import route
 from tocsin.decide.spread import FLOOR, bounds_of, deviation, mean
 from tocsin.decide.statistics import bridge_tail
 from tocsin.decide.suppress import gate
+from tocsin.decide.usual import noted
 from tocsin.domain.alert import Alert, AlertState, Distribution, Resolves, Severity, Status, Symptom
 from tocsin.domain.catalog import Catalog, Entry
 from tocsin.domain.drift import Finding
@@ -45,6 +46,9 @@ class Judge:
 
     labels: list[tuple[str, ...]]
     before: Counts
+    tells_all: bool = False
+    settled: int = 0
+    """So many hours are only heard: nobody asks what Tocsin makes of them."""
     states: dict[int, AlertState] = field(default_factory=dict)
     failed_at: dict[int, int] = field(default_factory=dict)
     flagged: list[set[int]] = field(default_factory=list)
@@ -78,7 +82,7 @@ class Judge:
             "BH": by_q,
             "BH, 2 of 3": {n for n in every if sum(n in hour for hour in self.flagged[-3:]) >= 2},
             "BH and effect": by_q & moved,
-            "Tocsin": self._tocsin(p, counts, hopeless=min(q) > HOPELESS),
+            "Tocsin": self._tocsin(p, counts, hopeless=self.hour < self.settled or min(q) > HOPELESS),
         }
         self.hour += 1
         return found
@@ -94,9 +98,8 @@ class Judge:
         for n, value in enumerate(p):
             if value < ALPHA:
                 self.failed_at[n] = self.hour
-            if self.hour - self.failed_at.get(n, -REMEMBERED) < REMEMBERED:
-                report = self._report(n, counts[n], now, fires=value < ALPHA)
-                self.states[n], _ = merge(self.states.get(n), report, Flapping(), now=now)
+            if self.tells_all or self.hour - self.failed_at.get(n, -REMEMBERED) < REMEMBERED:
+                self._hear(n, self._report(n, counts[n], now, fires=value < ALPHA), now)
         firing = {n: s for n, s in self.states.items() if s.status is Status.FIRING and s.firing_keys}
         if not firing or hopeless:
             return set()
@@ -114,6 +117,11 @@ class Judge:
         real = {s.fingerprint for s in found.drift.shifts if s.finding is Finding.SHIFTED and s.repeated}
         return {n for n, state in firing.items() if state.fingerprint in real}
 
+    def _hear(self, n: int, report: Alert, now: datetime) -> None:
+        known = self.states.get(n)
+        state, transition = merge(known, report, Flapping(), now=now)
+        self.states[n] = noted(known, state, report, transition, POLICY.drift, now=now)
+
     def _report(self, n: int, counts: Counts, now: datetime, *, fires: bool) -> Alert:
         return Alert(
             hook="drift", source="native_alert", environment="production", name="drift",
@@ -124,7 +132,7 @@ class Judge:
             distribution=Distribution(
                 labels=self.labels[n], reference=tuple(map(float, self.before[n])), current=tuple(map(float, counts)),
                 reference_size=int(self.before[n].sum()),
-            ) if fires else None,
+            ) if fires or self.tells_all else None,
         )  # fmt: skip
 
 

@@ -37,8 +37,14 @@ class World:
     """A shift of every mean from the first hour on: real, and too small to matter."""
     shared: float = 0.0
     """Correlation between the features of a row."""
+    tells_all: bool = False
+    """The monitor sends the counts of passed checks too, so that the course of the days can be known."""
+    tries: int = 10
+    """Real shifts per seed: each is found or not within six checks."""
+    settled: int = 0
+    """So many hours go before those that are counted."""
     shift: float = 0.0
-    """A real shift of SHIFTED features from the first hour on."""
+    """A real shift of SHIFTED features from the first hour on that counts."""
 
     def checks(self, seed: int) -> tuple[list[tuple[str, ...]], Counts, Iterator[Counts]]:
         """Labels of each feature's bins, counts in the reference, and the counts of each hour (feature × bin)."""
@@ -56,8 +62,8 @@ class World:
         self, rng: np.random.Generator, edges: NDArray[np.float64], phases: NDArray[np.float64]
     ) -> Iterator[Counts]:
         moved = np.zeros(FEATURES)
-        moved[:SHIFTED] = self.shift
-        for hour in range(self.hours):
+        for hour in range(self.settled + self.hours):
+            moved[:SHIFTED] = self.shift if hour >= self.settled else 0.0
             means = moved + self.steady + self.daily * np.sin(2 * np.pi * hour / 24 + phases)
             if self.shared:
                 common = rng.normal(size=(1, self.rows))

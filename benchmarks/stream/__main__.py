@@ -2,7 +2,8 @@
 
 Normal is 30 days at 120 planned changes a day, dense 15 days at 600. Figures are means over seeds with the 95 %
 interval of a bootstrap by seed. Grouping is counted over the alerts of outages; a page is true when its incident holds
-one. Alerts lapse 15 minutes after their last report: nobody resolves them.
+one. Alerts lapse 15 minutes after their last report: nobody resolves them. The ceilings (ceiling.py) know
+the world's true parameters and only group; `no changes` knows all of them but the changes.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.attribution.world import LAWS
+from benchmarks.stream.ceiling import Ceiling
 from benchmarks.stream.measure import agreement
 from benchmarks.stream.product import Answer, Product
 from benchmarks.stream.rivals import RIVALS, episodes, paging
@@ -31,7 +33,7 @@ from benchmarks.stream.world import Stream
 WORLDS = {"normal": (30, 120.0), "dense": (15, 600.0)}
 """Days, and planned changes a day."""
 FIGURES = ("precision", "recall", "f1", "ari", "splits", "merges", "true", "false", "covered", "reduced", "delay_min",
-           "link_ms", "link_p99_ms", "rss_mb")  # fmt: skip
+           "children", "kin", "family_f1", "link_ms", "link_p99_ms", "rss_mb")  # fmt: skip
 DRAWS = 2_000
 
 Figures = dict[str, float]
@@ -41,7 +43,11 @@ def main() -> int:
     """Print one table a world, or JSON."""
     asked = _arguments()
     seeds = range(asked.first, asked.first + asked.seeds)
-    jobs = [(world, seed, asked.law, asked.days, asked.causes) for world in asked.world or WORLDS for seed in seeds]
+    jobs = [
+        (world, seed, asked.law, asked.days, asked.causes, not asked.no_windows)
+        for world in asked.world or WORLDS
+        for seed in seeds
+    ]
     runs: dict[str, dict[int, dict[str, Figures]]] = {}
     with ProcessPoolExecutor(asked.processes) as pool:
         waiting = [pool.submit(one_stream, *job) for job in jobs]
@@ -53,19 +59,21 @@ def main() -> int:
         facts = {"generator": digest(), "seeds": [seeds.start, seeds.stop - 1], "law": asked.law, "worlds": summary}
         print(orjson.dumps(facts).decode())
         return 0
-    screen = Console(width=170)
+    screen = Console(width=220)
     screen.print(f"generator {digest()}; law {asked.law}; seeds {seeds.start} to {seeds.stop - 1}")
     for world, figures in summary.items():
         screen.print(_table(world, figures))
     return 0
 
 
-def one_stream(world: str, seed: int, law: str, days: int, causes: bool) -> tuple[str, int, dict[str, Figures]]:
+def one_stream(
+    world: str, seed: int, law: str, days: int, causes: bool, windows: bool
+) -> tuple[str, int, dict[str, Figures]]:
     """Everybody's figures on one seed."""
     length, per_day = WORLDS[world]
     stream = Stream(law=LAWS[law], seed=seed, per_day=per_day, days=days or length)
     truth = [symptom.outage for symptom in stream.symptoms]
-    found = {"tocsin": _ours(Product(stream, causes=causes).run(stream.sent), stream, truth)}
+    found = {"tocsin": _ours(Product(stream, causes=causes, windows=windows).run(stream.sent), stream, truth)}
     alerts = episodes(stream.sent)
     for name, rule in RIVALS.items():
         groups = rule(alerts, stream)
@@ -73,11 +81,16 @@ def one_stream(world: str, seed: int, law: str, days: int, causes: bool) -> tupl
         pages = paging(alerts, groups)
         figures = _grouping(truth, [of_alert[alert] for alert in range(len(truth))])
         found[name] = figures | _paging(pages, stream)
+    for name, changes in (("ceiling", True), ("ceiling, no changes", False)):
+        found[name] = _grouping(truth, Ceiling(stream, changes=changes).by_alert())
     return world, seed, found
 
 
 def _ours(answer: Answer, stream: Stream, truth: Sequence[int]) -> Figures:
-    groups = [answer.family(answer.group[alert]) for alert in range(len(truth))]
+    groups = [answer.group[alert] for alert in range(len(truth))]
+    families = [answer.family(group) for group in groups]
+    outages = {group: {truth[alert] for alert in alerts} for group, alerts in answer.of_outage.items()}
+    kin = [bool(outages.get(child, set()) & outages.get(of, set())) for child, of in answer.part_of.items()]
     link = np.array(answer.linking) * 1e3
     began: dict[int, float] = {}
     for symptom in stream.symptoms:
@@ -90,6 +103,9 @@ def _ours(answer: Answer, stream: Stream, truth: Sequence[int]) -> Figures:
     pages = [answer.of_outage.get(incident_id, set()) for _, incident_id in answer.pages]
     return _grouping(truth, groups) | _paging(pages, stream) | {
         "delay_min": float(np.median(delays)) if delays else float("nan"),
+        "children": len(kin),
+        "kin": float(np.mean(kin)) if kin else float("nan"),
+        "family_f1": agreement(truth, families).f1,
         "link_ms": float(np.median(link)),
         "link_p99_ms": float(np.quantile(link, 0.99)),
         "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
@@ -146,6 +162,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--days", type=int, default=0, help="shorter streams while developing")
     parser.add_argument("--law", choices=list(LAWS), default="matched")
     parser.add_argument("--causes", action="store_true", help="score causes and merge by them (slow)")
+    parser.add_argument("--no-windows", action="store_true", help="checks do not tell which hours they looked at")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("world", nargs="*", choices=[*WORLDS, []], help="normal, dense; default: both")

@@ -43,6 +43,8 @@ back, so that an incident is over for good after an hour (the reference's TTL); 
 RECALL_EVERY_MIN = 10.0
 LATER = timedelta(minutes=5)
 """After which scores are looked at again: changes stamped late are known then."""
+DAY_AND_MORE = timedelta(hours=25)
+"""The longest check looks at a day: what began an hour before it, or went on in it, may show in it (store/kin.py)."""
 CHANGES_BACK, CLOCK_SKEW = timedelta(hours=72), timedelta(minutes=5)
 NAMES = {"service": "HighErrorRate", "model": "PredictionDrift"}
 SYMPTOMS = {"service": Symptom.ERRORS, "model": Symptom.PREDICTION_DRIFT}
@@ -55,7 +57,7 @@ class Answer:
     group: dict[int, UUID] = field(default_factory=dict)
     """Alert of an outage → its incident, as its first message was placed."""
     part_of: dict[UUID, UUID] = field(default_factory=dict)
-    """Incident → the one whose child it was last."""
+    """Incident → the one whose child it was last, unless they were parted because their causes differ."""
     pages: list[tuple[float, UUID]] = field(default_factory=list)
     of_outage: dict[UUID, set[int]] = field(default_factory=lambda: defaultdict(set))
     """Incident → alerts of outages in it."""
@@ -66,14 +68,17 @@ class Answer:
     """Seconds of every message that had to be placed."""
 
     def family(self, incident_id: UUID) -> UUID:
-        return self.part_of.get(incident_id, incident_id)
+        """The incident, or the earliest one of whose family it is."""
+        while incident_id in self.part_of:
+            incident_id = self.part_of[incident_id]
+        return incident_id
 
 
 class Product:
     """One environment in memory."""
 
-    def __init__(self, stream: Stream, *, causes: bool = True) -> None:
-        self._stream, self._causes = stream, causes
+    def __init__(self, stream: Stream, *, causes: bool = True, windows: bool = True) -> None:
+        self._stream, self._causes, self._windows = stream, causes, windows
         self._catalog = catalog_of(stream)
         self._told = Told(stream)
         self._made_at = [change.at for change in stream.changes]
@@ -193,8 +198,8 @@ class Product:
         self._incidents[incident.id] = incident
         if incident.parent_id is not None:
             self.answer.part_of[incident.id] = incident.parent_id
-        elif incident.state is IncidentState.OPEN:
-            self.answer.part_of.pop(incident.id, None)
+        elif incident.state is IncidentState.OPEN and self._is_open(self.answer.part_of.get(incident.id)):
+            del self.answer.part_of[incident.id]
         if incident.state is IncidentState.RESOLVED:
             self._paged.discard(incident.id)
             return
@@ -205,6 +210,9 @@ class Product:
         if pages and not told and incident.id not in self._paged:
             self._paged.add(incident.id)
             self.answer.pages.append(((now - START).total_seconds() / 60, incident.id))
+
+    def _is_open(self, incident_id: UUID | None) -> bool:
+        return incident_id is not None and self._fold.incidents[incident_id].state is IncidentState.OPEN
 
     def _score(self, incident_id: UUID, now: datetime) -> bool:
         incident = self._current(incident_id)
@@ -249,12 +257,20 @@ class Product:
             if c.state is IncidentState.OPEN and now - c.last_alert_at < GROUPS_SINCE
         ]  # fmt: skip
         newest = sorted(open_ids, key=lambda i: fold.incidents[i].last_alert_at)[-200:]
+        known = {*newest}
+        if self._windows:
+            known |= {
+                c.id for c in fold.incidents.values()
+                if now - max(c.last_alert_at, c.resolved_at or c.last_alert_at) < DAY_AND_MORE
+            }  # fmt: skip
         self._memories |= {i: fold.groups.remember(i) for i in self._grown}
         self._grown.clear()
         fold.groups = Groups(self._catalog)
-        self._known = set(newest)
-        for incident_id in sorted(newest):
+        self._known = known
+        for incident_id in sorted(known):
             fold.groups.recall(self._memories[incident_id])
+            if fold.incidents[incident_id].state is IncidentState.RESOLVED:
+                fold.groups.close(incident_id)
 
     def _know(self, incident_id: UUID) -> None:
         """The incident of an alert that is told again is always recalled."""
@@ -265,6 +281,13 @@ class Product:
         if self._fold.incidents[incident_id].state is IncidentState.RESOLVED:
             self._fold.groups.close(incident_id)
 
+    def _window(self, one: Sent) -> datetime | None:
+        """Since when its check looked, where it looks at hours and tells."""
+        if not (one.window and self._windows):
+            return None
+        fired = self._stream.symptoms[one.alert].at
+        return moment((fired // one.window - 1) * one.window)
+
     def _alert(self, one: Sent, at: datetime) -> Alert:
         node = self._stream.nodes[one.node]
         ours = one.rule == OUTAGE
@@ -274,5 +297,5 @@ class Product:
             subject=Subject(node.subject),
             symptom=SYMPTOMS.get(node.kind, Symptom.DATA_QUALITY) if ours else Symptom.SATURATION,
             severity=Severity.CRITICAL, status=Status.FIRING, summary="", received_at=at, starts_at=None,
-            resolves=Resolves.EXPIRY, expires_after=DEDUP,
+            resolves=Resolves.EXPIRY, expires_after=DEDUP, window_starts_at=self._window(one),
         )  # fmt: skip

@@ -168,6 +168,9 @@ def _remembered(
     ids = {state.incident_id for state in states.values() if state.incident_id}
     if fingerprints:  # nothing else is grouped
         ids |= {*store.open_since(GROUPS_SINCE)}
+    looked = [since for w in waiting if isinstance(w.value, Alert) and (since := w.value.window_starts_at)]
+    if looked:
+        ids |= {*kin.alive_since(store.connection, store.environment, min(looked))}
     kept = people.recall(store.connection, store.environment, updates)
     ids |= {record.incident_id for each in kept.values() for record in each}
     known = store.courses(sorted(ids))

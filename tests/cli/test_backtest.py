@@ -113,6 +113,27 @@ def test_series_tell_when_trouble_began(tmp_path: Path) -> None:
     assert backtest(tmp_path, [measured])[0] == informed
 
 
+def test_a_run_is_judged_by_the_runs_before_it_and_by_what_it_told_until_the_decision(tmp_path: Path) -> None:
+    def runs(last_rows: str, ended: str) -> dict[str, Any]:
+        asked = case(1)
+        day = asked["decide_at"][:10]
+        for hour in range(2, 9):
+            at, rows = f"{day}T{hour:02d}:00:00Z", last_rows if hour == 8 else "50000"
+            asked["changes"].append(
+                {"id": f"run{hour}", "kind": "pipelinerun.finished", "subject": "service:s3", "occurred_at": at,
+                 "finished_at": ended if hour == 8 else at, "outcome": "success", "labels": {"rowCount.orders": rows}}
+            )  # fmt: skip
+        return asked
+
+    def of_last(asked: dict[str, Any]) -> float:
+        [answer, _] = backtest(tmp_path, [asked])
+        return next(float(one["probability"]) for one in answer["suspects"] if one["change"] == "run8")
+
+    before, after = "2031-02-02T09:30:00Z", "2031-02-02T12:00:00Z"
+    assert of_last(runs("90", before)) > 2 * of_last(runs("50000", before))
+    assert of_last(runs("90", after)) == of_last(runs("50000", after))
+
+
 def test_history_teaches(tmp_path: Path) -> None:
     asked = case(20, minute=3)
     cold = {one["change"]: one["probability"] for one in backtest(tmp_path, [asked])[0]["suspects"]}

@@ -105,6 +105,27 @@ def test_a_possible_cause_is_not_called_likely_and_not_in_the_title() -> None:
     assert "LIKELY" not in wanted.body
 
 
+def test_an_unlikely_change_that_a_rule_puts_first_is_not_called_the_cause_and_nothing_is_called_unexplained() -> None:
+    why = "ordered the latest change first: it foresaw the last 40 confirmed causes better (first 21 times against 9)"
+    ruled = replace(blame("14:05", (OTHER, 0.12), (DEPLOY, 0.55), no_change=0.2), order="nearest", order_why=why)
+    text = " ".join(replace(STORM, attribution=ruled).wanted().body.split())
+    assert "No known change explains" not in text
+    assert "Ordered the latest change first: it foresaw the last 40 confirmed causes better" in text
+    assert "12 %" in text
+    assert "55 %" in text
+    assert "the percentages are the scorer's, the order is not" in text
+    likely = told(replace(STORM, attribution=blame("14:05", (DEPLOY, 0.55), no_change=0.2)).incident())
+    assert "any more" not in str(noted(likely, replace(STORM, attribution=ruled)))
+
+
+def test_of_many_alike_none_is_the_cause_and_that_is_not_called_unexplained() -> None:
+    alike = blame("14:05", (OTHER, 0.25), (DEPLOY, 0.24), no_change=0.1)
+    text = " ".join(replace(STORM, attribution=alike).wanted().body.split())
+    assert "No change stands out (no known change: P 10 %)" in text
+    assert "none fits clearly" in text
+    assert "No known change explains" not in text
+
+
 def test_before_the_judgement_the_ticket_says_that_it_is_open() -> None:
     assert "CHANGED   Changes are still being compared" in replace(STORM, attribution=None).wanted().body
 

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.decide.builders import NOON, at, catalog, incident, state
+from tests.decide.builders import NOON, alert, at, catalog, incident, state
 from tocsin.decide.deduplicate import merge
 from tocsin.decide.drift import drift_of
 from tocsin.decide.drift_words import drift_text
 from tocsin.decide.enrich import enrich
 from tocsin.decide.route import DRIFT_WITHOUT_EFFECT, route
 from tocsin.decide.suppress import gate
-from tocsin.domain.alert import AlertState, Distribution, Symptom
+from tocsin.decide.usual import noted
+from tocsin.domain.alert import AlertState, Distribution, Resolves, Status, Symptom
 from tocsin.domain.catalog import Catalog
 from tocsin.domain.drift import Drift, Finding
 from tocsin.domain.incident import AdviceKind, GateState, Incident
@@ -310,7 +313,7 @@ def test_a_threshold_that_fires_on_nothing_is_to_be_raised_first() -> None:
 
 
 def test_shifted_inputs_with_intact_results_are_watched() -> None:
-    because = "values shifted by more than chance without a known change, accuracy holds"
+    because = "values shifted by more than chance without a known change, no accuracy alert fires"
     assert advised(drifted())[0] == (AdviceKind.WAIT, because)
 
 
@@ -327,3 +330,150 @@ def test_ranking_intact_but_calibration_off_is_recalibrated() -> None:
     ranking = state("model:churn", symptom=Symptom.PERFORMANCE, metric="roc_auc", name="auc")
     assert advised(off, loss)[0][0] is AdviceKind.RECALIBRATE
     assert AdviceKind.RECALIBRATE not in [kind for kind, _ in advised(off, ranking)]
+
+
+def moving(features: int, *, shifted: int) -> tuple[Catalog, list[AlertState]]:
+    """A model of features, half from job a and half from job b; the first ones drift."""
+    names = [f"feature:f{n}" for n in range(features)]
+    depends: dict[str, Iterable[str]] = {name: [f"job:{'ab'[n % 2]}"] for n, name in enumerate(names)}
+    return catalog({"model:churn": names, **depends}), [drifted(f"f{n}") for n in range(0, 2 * shifted, 2)]
+
+
+def test_features_that_share_a_producer_and_moved_alone_send_one_there() -> None:
+    known, members = moving(10, shifted=3)
+    first = enrich(incident(*members), known, Policy(), changes=(), similar=(), now=NOON).advice[0]
+    assert (first.kind, first.text) == (AdviceKind.FIX_DATA, "Fix data: check the last run of a first. Do not retrain.")
+    assert first.because == "all shifted features come from a, and those from elsewhere hold"
+    both = enrich(incident(*members, drifted("f1")), known, Policy(), changes=(), similar=(), now=NOON).advice[0]
+    assert both.kind is AdviceKind.WAIT
+
+
+def test_outcomes_that_became_more_frequent_ask_for_recalibration() -> None:
+    moved = state("model:churn", symptom=Symptom.LABEL_DRIFT, distribution=spread(), sample_size=400, name="label")
+    assert advised(moved)[0][0] is AdviceKind.RECALIBRATE
+    ranking = state("model:churn", symptom=Symptom.PERFORMANCE, metric="roc_auc", name="auc")
+    assert advised(moved, ranking)[0][0] is AdviceKind.RETRAIN
+    with_inputs = advised(moved, drifted())
+    assert AdviceKind.RECALIBRATE not in [kind for kind, _ in with_inputs]
+
+
+def test_figures_of_probabilities_alone_ask_for_recalibration() -> None:
+    loss = state("model:churn", symptom=Symptom.PERFORMANCE, metric="log_loss", name="loss")
+    assert advised(loss) == [(AdviceKind.RECALIBRATE, "only figures of its probabilities are off, none of its ranking")]
+
+
+def test_predictions_that_move_without_inputs_are_looked_into() -> None:
+    moved = state("model:churn", symptom=Symptom.PREDICTION_DRIFT, distribution=spread(), sample_size=400, name="out")
+    assert advised(moved)[0][0] is AdviceKind.INVESTIGATE
+    assert advised(moved, drifted())[0][0] is AdviceKind.WAIT
+
+
+def test_a_shift_that_lasts_is_waited_for_no_longer() -> None:
+    known = drifted()
+    for hour in (1, 2):
+        again = replace(known.alert, starts_at=at(60 * hour), received_at=at(60 * hour))
+        known, _ = merge(known, again, Flapping(), now=at(60 * hour))
+    kind, because = advised(known)[0]
+    assert kind is AdviceKind.INVESTIGATE
+    assert because == "shifted by more than chance 3 times in a row, and no accuracy alert fires"
+
+
+# --- what an hour of every day brings, and what must be repeated ---
+
+
+EDGES = [step * 0.5 for step in range(-8, 9)]
+NARROW = tuple(f"{low:g} … {high:g}" for low, high in pairwise(EDGES))
+
+
+def normal(mean: float) -> tuple[float, ...]:
+    """Shares of a normal distribution in NARROW bins."""
+    below = [math.erf((edge - mean) / math.sqrt(2)) for edge in EDGES]
+    return tuple(high - low for low, high in pairwise(below))
+
+
+def hourly_checks(move: Callable[[int], float], hours: int, *, limit: float = 0.2) -> AlertState:
+    """A monitor's hourly check that tells its distribution always, and fails where the mean moved by the limit."""
+    known = None
+    for hour in range(hours):
+        fails = abs(move(hour)) >= limit
+        now = at(60 * hour)
+        told = Distribution(labels=NARROW, reference=normal(0), current=normal(move(hour)), reference_size=5000)
+        report = alert(
+            "feature:age", name="drift", symptom=Symptom.FEATURE_DRIFT, resolves=Resolves.NEXT_PASS, received_at=now,
+            status=Status.FIRING if fails else Status.RESOLVED, starts_at=now if fails else None,
+            ends_at=None if fails else now, distribution=told, sample_size=2000,
+        )  # fmt: skip
+        after, transition = merge(known, report, Flapping(opens=999), now=now)
+        known = noted(known, after, report, transition, DriftPolicy(), now=now)
+    assert known is not None
+    return known
+
+
+def by_hour(hour: int) -> float:
+    """About .4 standard deviations at one hour of the day (3 hours of it), else next to nothing."""
+    return 0.4 if hour % 24 in (9, 10, 11) else 0.01
+
+
+def test_a_shift_as_on_every_day_at_this_hour_is_none() -> None:
+    drift = judged(hourly_checks(by_hour, 24 * 8 + 11))
+    assert drift.shifts[0].finding is Finding.SMALL
+    assert drift.shifts[0].as_usual
+    assert drift.words == "age did move, tested, as much as usual at this hour"
+    assert "mean usual at this hour 0.3" in drift_text(drift)
+
+
+def test_the_advice_is_then_to_compare_with_the_same_hour() -> None:
+    kind, because = advised(hourly_checks(by_hour, 24 * 8 + 11))[0]
+    assert (kind, because) == (AdviceKind.ADJUST_THRESHOLD, "it moves as much at this hour anyhow")
+
+
+def test_a_shift_beyond_what_the_hour_brings_is_one() -> None:
+    found = judged(hourly_checks(lambda hour: 0.7 if hour == 24 * 8 + 10 else by_hour(hour), 24 * 8 + 11))
+    assert found.shifts[0].finding is Finding.SHIFTED
+
+
+def test_a_shift_that_stays_all_day_never_becomes_usual() -> None:
+    found = judged(hourly_checks(lambda hour: 0.4 if hour > 48 else 0.01, 24 * 20))
+    assert found.shifts[0].finding is Finding.SHIFTED
+
+
+def test_few_days_are_no_season() -> None:
+    assert judged(hourly_checks(by_hour, 24 * 2 + 11)).shifts[0].finding is Finding.SHIFTED
+
+
+def test_a_sender_that_only_tells_of_failed_checks_shows_no_season() -> None:
+    known = None
+    for day in range(12):
+        for hour in (9, 10, 11):
+            now = at(60 * (24 * day + hour))
+            report = replace(drifted().alert, starts_at=now, received_at=now)
+            after, transition = merge(known, report, Flapping(opens=999), now=now)
+            known = noted(known, after, report, transition, DriftPolicy(), now=now)
+    assert known is not None
+    assert known.usual is None
+
+
+@pytest.mark.parametrize(
+    ("moves", "is_repeated"),
+    [
+        ((0.4, 0.4), True),
+        ((0.4, -0.4), False),
+        ((0.15, 0.4), False),
+        ((0.4, 0.0, 0.4), True),
+        ((0.4, 0.0, -0.4), False),
+    ],
+)
+def test_only_the_same_effect_again_is_a_repetition(moves: tuple[float, ...], is_repeated: bool) -> None:
+    known = hourly_checks(lambda hour: moves[hour], len(moves), limit=0.1)
+    shift = judged(known, policy=DriftPolicy(checks=Checks(), without_effect=Want.NONE)).shifts[0]
+    assert (shift.finding, shift.repeated) == (Finding.SHIFTED, is_repeated)
+
+
+def test_few_rows_of_categories_show_a_distance_by_chance_alone() -> None:
+    """200 rows over ten categories lie .077 from a reference that they were drawn from, on average."""
+    labels = tuple("abcdefghij")
+    told = Distribution(labels=labels, reference=(0.1,) * 10, current=(0.13,) * 5 + (0.07,) * 5, reference_size=5000)
+    few, many = (judged(drifted(distribution=told, rows=rows)).shifts[0] for rows in (200, 20_000))
+    assert few.strength is not None
+    assert many.strength is not None
+    assert few.strength < 0.8 < many.strength

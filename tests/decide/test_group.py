@@ -1,15 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.decide.builders import NOON, at, catalog, change, incident, state
-from tocsin.decide.attribute import attribute
-from tocsin.decide.group import MAX_GROUPS, Groups, Seen, same_cause, seen_of, tokens_of
+from tests.decide.builders import NOON, at, catalog, state
+from tocsin.decide.group import MAX_GROUPS, Groups
+from tocsin.decide.seen import Seen, seen_of, tokens_of
 from tocsin.domain.alert import Symptom
 from tocsin.domain.subject import Subject
 
@@ -88,11 +87,45 @@ def test_a_frequent_alert_needs_more_than_being_near() -> None:
     assert found.place(late, rate_per_day=200).incident_id is None
 
 
-def test_a_drift_alert_hours_later_joins_by_its_onset() -> None:
+def late(started: float, window_starts: float | None, subject: str = "model:churn") -> Seen:
+    """A drift check that fired at `started`, and looked at the time since `window_starts`."""
+    since = None if window_starts is None else at(window_starts)
+    return seen_of(state(subject, started=started, name="drift", window_starts_at=since))
+
+
+def test_a_drift_alert_hours_later_joins_what_began_while_its_check_looked() -> None:
     found = groups(seen("dataset:orders", name="late"), seen("feature:orders_7d", 2, name="nulls"))
-    drift = state("model:churn", started=185, name="drift")
-    assert found.place(seen_of(drift)).incident_id is None
-    assert found.place(seen_of(drift, onset_at=at(5))).incident_id == FIRST
+    assert found.place(late(185, None), alive=[FIRST]).incident_id is None
+    placed = found.place(late(185, -55), alive=[FIRST])
+    assert placed.incident_id == FIRST
+    assert placed.because.startswith("its check looked at 240 min, in which that began")
+    assert found.place(late(185, 125), alive=[FIRST]).incident_id is None
+
+
+def test_a_late_drift_alert_joins_what_is_over_if_it_went_on_then() -> None:
+    found = groups(seen("dataset:orders", name="late"), seen("feature:orders_7d", 2, name="nulls"))
+    found.close(FIRST)
+    assert found.place(late(185, -55)).incident_id is None
+    assert found.place(late(185, -55), alive=[FIRST]).incident_id == FIRST
+
+
+def test_a_check_of_a_day_must_mean_one_incident_more_than_all_others() -> None:
+    found = groups(seen("dataset:orders"), others=[seen("dataset:orders", 70)])
+    assert found.place(late(185, -55), alive=[FIRST]).incident_id == FIRST
+    assert found.place(late(185, -55), alive=[FIRST, SECOND]).incident_id is None
+
+
+def test_what_a_late_check_tells_of_does_not_draw_what_happens_when_it_is_made() -> None:
+    found = groups(seen("dataset:orders"))
+    found.add(FIRST, late(185, -55))
+    assert joined(found, seen("model:demand", 186)) is None
+    assert found.remember(FIRST).times == ((at(0).timestamp() // 60),)
+
+
+def test_a_window_of_more_than_three_days_or_none_dates_nothing() -> None:
+    assert late(0, -73 * 60).since is None
+    assert late(0, 5).since is None
+    assert late(0, -60).since == at(-60)
 
 
 def test_ml_subjects_are_given_more_time() -> None:
@@ -159,16 +192,6 @@ def test_a_cascade_is_one_incident_in_any_order(cascade: list[tuple[str, float]]
         found.add(incident_id, alert)
         ids.add(incident_id)
     assert ids == {FIRST}
-
-
-def test_incidents_with_the_same_likely_cause_are_one() -> None:
-    deploy = change("d", "service:payments", -4)
-    one = attribute(incident(state("service:payments")), [deploy], WORLD, now=at(5))
-    other = attribute(incident(state("service:payments", started=1)), [deploy], WORLD, now=at(5))
-    assert same_cause(one, other)
-    unsure = replace(other, suspects=(replace(other.suspects[0], probability=0.7),))
-    assert not same_cause(one, unsure)
-    assert not same_cause(one, attribute(incident(state("service:mail")), [], WORLD, now=at(5)))
 
 
 def test_a_group_that_lost_its_row_to_200_others_is_still_remembered_whole() -> None:

@@ -195,7 +195,8 @@ def test_links_lead_somewhere(name: str) -> None:
 
 def test_every_page_is_reached_from_another() -> None:
     linked = {(page.parent / link.partition("#")[0]).resolve() for page in PAGES for link in LINK.findall(told(page))}
-    assert [page.name for page in WRITTEN if page.parent != ROOT and page not in linked] == []
+    fragments = ROOT / "changelog.d"
+    assert [p.name for p in WRITTEN if p.parent not in (ROOT, fragments) and p not in linked] == []
 
 
 @pytest.mark.parametrize("name", NAMES)

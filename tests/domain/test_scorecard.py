@@ -35,6 +35,10 @@ def card(**more: Any) -> Scorecard:
             {"recorded": 20, "judged": 20, "acted": 2, "median": timedelta(hours=4)},
             "Nobody acted on 18 of 20 incidents: raise its threshold or send it nowhere.",
         ),
+        (
+            {"fired": 300, "busiest": 270, "days": 30.0, "incidents": 3},
+            "One item alone fired 270 times, 9 a day: let it last longer before it fires, or raise its threshold.",
+        ),
         ({"muted": {"in_window": 15}}, "15 of 20 incidents were held back (in window): it need not fire then."),
         (
             {"recorded": 20, "judged": 20, "acted": 18, "told": 3},

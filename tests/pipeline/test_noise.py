@@ -7,7 +7,7 @@ from textwrap import dedent
 import pytest
 
 from tests.pipeline.world import MAPPINGS, World
-from tocsin.decide import group
+from tocsin.decide import seen
 from tocsin.domain.alert import AlertState
 
 
@@ -78,9 +78,9 @@ def test_what_cannot_be_decided_is_put_aside_alone_and_the_rest_goes_on(
     def bug(state: AlertState) -> object:
         if state.alert.name == "Cursed":
             raise TypeError("numpy has no JSON form")
-        return seen(state)
+        return seen_of(state)
 
-    seen = group.seen_of
+    seen_of = seen.seen_of
     monkeypatch.setattr("tocsin.decide.fold.seen_of", bug)
     world = worlds("{}")
     world.alert("HighLatency", minutes=1, service="checkout")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import click
@@ -27,7 +28,7 @@ def learned(*, environment: str, forget: bool, as_json: bool) -> None:
     It is counted from history each time, so that the same history teaches the same."""
     from tocsin.cli._connected import connected
     from tocsin.decide.lags import EDGES
-    from tocsin.decide.pattern import SPREADS
+    from tocsin.decide.pattern import FIRST_DECAYS, SPREADS
     from tocsin.store.experience import read, reset
 
     with connected() as app:
@@ -56,6 +57,13 @@ def learned(*, environment: str, forget: bool, as_json: bool) -> None:
         screen().print(
             f"trouble reaches a direct dependant with {best[0] * best[1]:.0%}, the subject itself {best[0]:.0%}"
         )
+    if found.first:
+        decay = max(zip(found.first, FIRST_DECAYS, strict=True))[1]
+        screen().print(f"with each hop from the cause an item is {math.exp(-decay):.2f} times as likely to alert first")
+    often = sorted(found.past.items(), key=lambda item: (-item[1].incidents, item[0]))
+    for root, past in often[:20]:
+        alerted = ", ".join(f"{subject} {times:g}" for subject, times in past.alerted.items())
+        screen().print(f"{root} caused {past.incidents:g} incidents; alerted: {alerted}")
     _record(taught.record)
 
 
@@ -72,5 +80,8 @@ def _record(record: Record) -> None:
         shown = f"{name}  (orders the causes)" if name == record.order else name
         table.add_row(shown, f"{record.losses[name]:.2f}", str(record.first[name]), balance)
     screen().print(table)
+    by = record.calibration
+    altered = f"p^{by.bold:.2f}, no change x {math.exp(by.none):.2f}" if by.in_use else "shown as they are"
+    screen().print(f"probabilities: {altered}; setting them right would have gained {by.gain:.1f} log units")
     because = record.why or f"no balance has reached {ENOUGH:.1f}"
     screen().print(f"order: {record.order}; {because}" if record.order == LEARNED else record.why)

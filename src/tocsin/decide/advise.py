@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-from tocsin.decide.wording import CHANGE_WORDS
+from tocsin.decide.facts import DATA_FAULTS, INPUTS_MOVED, WORSE, Facts, facts_of
+from tocsin.decide.usual_words import as_usual_words, opened_as_usual
 from tocsin.domain.alert import Symptom
-from tocsin.domain.catalog import Catalog, ModelCard
+from tocsin.domain.catalog import Catalog
 from tocsin.domain.change import Change, ChangeKind
-from tocsin.domain.drift import DRIFTS, Drift, Finding
-from tocsin.domain.incident import Advice, AdviceKind, Band, Category, Incident
+from tocsin.domain.drift import Drift, Finding
+from tocsin.domain.incident import Advice, AdviceKind, Category, Incident
 from tocsin.domain.policy import Outage
 from tocsin.domain.subject import Subject
 
@@ -20,75 +19,10 @@ MAX_ADVICE = 3
 SMALL_SAMPLE = 500
 """Below this many rows a stability index over .1 fires without any drift in 7 to 55 % of checks
 (correlation.md §6)."""
+LASTING = 3
+"""Failed checks in a row after which a shift is no passing one: more than the usual two of three ask for."""
 
-_DATA_CHANGES = frozenset(
-    {
-        ChangeKind.PIPELINERUN_FINISHED,
-        ChangeKind.DATASET_SCHEMA_CHANGED,
-        ChangeKind.DATASET_MODIFIED,
-        ChangeKind.FEATURE_OUTAGE,
-    }
-)
 _MODEL_CHANGES = frozenset({ChangeKind.MODEL_PROMOTED, ChangeKind.MODEL_DEPLOYED, ChangeKind.MODEL_REGISTERED})
-_DATA_FAULTS = frozenset({Symptom.FRESHNESS, Symptom.VOLUME, Symptom.SCHEMA, Symptom.DATA_QUALITY})
-_INPUTS_MOVED = DRIFTS - {Symptom.CONCEPT_DRIFT}
-_WORSE = frozenset({Symptom.PERFORMANCE, Symptom.CONCEPT_DRIFT})
-"""The relation between inputs and outcome moved."""
-_OF_PROBABILITIES = re.compile(r"log.?loss|cross.?entropy|brier|calibration|\bece\b|\bmce\b", re.IGNORECASE)
-"""Metrics that miscalibrated probabilities alone make worse, while the order of the scores still holds."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Facts:
-    """What the rules look at."""
-
-    head: Subject
-    job: Subject
-    """What makes the head: itself or the nearest job above it."""
-    category: Category
-    symptoms: frozenset[Symptom]
-    cause: Change | None
-    """The first suspect at P ≥ .3."""
-    likely: bool
-    """…and at P ≥ .8."""
-    models: tuple[Subject, ...]
-    model: Subject | None
-    """The one model to act on: the cause's, the head, or the only alerting one."""
-    card: ModelCard
-    smallest_sample: int | None
-    outages: tuple[Outage, ...]
-    drift: Drift | None
-    worse: bool
-    """Some alert says that the model is wrong in more than the size of its probabilities."""
-
-    @property
-    def cause_words(self) -> str:
-        if self.cause is None:
-            return ""
-        version = f" #{self.cause.version}" if self.cause.version.isdigit() else f" {self.cause.version}"
-        return f"{CHANGE_WORDS[self.cause.kind]} {self.cause.subject.name}{version}".rstrip()
-
-    @property
-    def data_cause(self) -> bool:
-        return self.cause is not None and self.cause.kind in _DATA_CHANGES
-
-    @property
-    def without_effect(self) -> bool:
-        """The drift was tested and has none."""
-        return self.drift is not None and self.drift.without_effect
-
-    def drifted(self, finding: Finding) -> bool:
-        """Some drift alert came out so."""
-        return self.drift is not None and any(s.symptom in DRIFTS for s in self.drift.found(finding))
-
-    @property
-    def data_fault(self) -> bool:
-        """The data are wrong, not merely different."""
-        return self.data_cause or (self.cause is None and bool(self.symptoms & _DATA_FAULTS))
-
-    @property
-    def model_words(self) -> str:
-        return self.model.name if self.model else "the model"
 
 
 def advise(
@@ -102,7 +36,7 @@ def advise(
 ) -> tuple[Advice, ...]:
     """At most three, the first is what to do first; never none. Rules in the order of `_RULES`, one of each kind;
     the text names things as the catalogue does and carries no clock times."""
-    facts = _facts(incident, catalog, head, category, tuple(outages), drift=drift)
+    facts = facts_of(incident, catalog, head, category, outages, drift=drift)
     found: dict[AdviceKind, Advice] = {}
     for rule in _RULES:
         advice = rule(facts)
@@ -113,41 +47,7 @@ def advise(
     return tuple(found.values())[:MAX_ADVICE]
 
 
-def _facts(
-    incident: Incident,
-    catalog: Catalog,
-    head: Subject,
-    category: Category,
-    outages: tuple[Outage, ...],
-    *,
-    drift: Drift | None,
-) -> _Facts:
-    members = incident.firing or incident.members
-    first = incident.attribution.first if incident.attribution else None
-    cause = first.change if first is not None and first.band is not Band.UNLIKELY else None
-    models = tuple(sorted({m.alert.subject for m in members if m.alert.subject.kind == "model"}))
-    acting = [cause.subject] if cause is not None and cause.subject.kind == "model" else []
-    acting += [head] if head.kind == "model" else list(models) if len(models) == 1 else []
-    entry = catalog.entry(acting[0]) if acting else None
-    sizes = [m.alert.sample_size for m in members if m.alert.sample_size is not None]
-    return _Facts(
-        head=head,
-        job=next((at for at in (head, *catalog.upstream(head)) if at.kind == "job"), head),
-        category=category,
-        symptoms=frozenset(m.alert.symptom for m in members),
-        cause=cause,
-        likely=first is not None and first.band is Band.LIKELY,
-        models=models,
-        model=acting[0] if acting else None,
-        card=(entry.model if entry else None) or ModelCard(),
-        smallest_sample=min(sizes, default=None),
-        outages=outages,
-        drift=drift,
-        worse=any(m.alert.symptom in _WORSE and not _OF_PROBABILITIES.search(m.alert.metric) for m in members),
-    )
-
-
-def _wait_for_others(facts: _Facts) -> Advice | None:
+def _wait_for_others(facts: Facts) -> Advice | None:
     """Outside fault or known outage: nothing of ours to roll back."""
     if facts.category is Category.EXTERNAL:
         name = facts.cause.subject.name if facts.cause and facts.cause.subject.kind == "provider" else facts.head.name
@@ -160,14 +60,14 @@ def _wait_for_others(facts: _Facts) -> Advice | None:
     return None
 
 
-def _fix_data(facts: _Facts) -> Advice | None:
+def _fix_data(facts: Facts) -> Advice | None:
     """Inputs are wrong or shifted because of a run: mend them, the model is right about what it learned."""
     if not facts.data_fault or facts.category is Category.EXTERNAL:
         return None
-    touches_models = bool(facts.models) or facts.head.kind == "feature" or bool(facts.symptoms & _INPUTS_MOVED)
+    touches_models = bool(facts.models) or facts.head.kind == "feature" or bool(facts.symptoms & INPUTS_MOVED)
     ending = " Do not retrain." if touches_models else ""
     if facts.cause is None:
-        repair = "get it running again" if facts.symptoms & _DATA_FAULTS == {Symptom.FRESHNESS} else "repair its data"
+        repair = "get it running again" if facts.symptoms & DATA_FAULTS == {Symptom.FRESHNESS} else "repair its data"
         text = f"Fix data: check the last run of {facts.job.name}, {repair}.{ending}"
         return Advice(
             kind=AdviceKind.FIX_DATA, text=text, because="the data are at fault and no known change explains it"
@@ -183,7 +83,7 @@ def _fix_data(facts: _Facts) -> Advice | None:
     return Advice(kind=AdviceKind.FIX_DATA, text=text, because=f"the inputs changed with {facts.cause_words}")
 
 
-def _is_schema(facts: _Facts) -> bool:
+def _is_schema(facts: Facts) -> bool:
     assert facts.cause is not None
     summary = facts.cause.summary.lower()
     return facts.cause.kind is ChangeKind.DATASET_SCHEMA_CHANGED or any(
@@ -191,17 +91,17 @@ def _is_schema(facts: _Facts) -> bool:
     )
 
 
-def _roll_back(facts: _Facts) -> Advice | None:
+def _roll_back(facts: Facts) -> Advice | None:
     """Only a likely cause is rolled back (correlation.md §2.1), and a model only to a version known to be safe."""
     cause = facts.cause
-    if cause is None or not facts.likely or cause.kind in _DATA_CHANGES:
+    if cause is None or not facts.likely or facts.data_cause:
         return None
     because = f"{facts.cause_words} is the likely cause"
     text = _way_back(facts, cause)
     return Advice(kind=AdviceKind.ROLLBACK, text=text, because=because) if text else None
 
 
-def _way_back(facts: _Facts, cause: Change) -> str:
+def _way_back(facts: Facts, cause: Change) -> str:
     name = cause.subject.name
     if cause.kind in _MODEL_CHANGES:
         safe = facts.card.previous_version
@@ -219,11 +119,13 @@ def _way_back(facts: _Facts, cause: Change) -> str:
     return ""
 
 
-def _recalibrate(facts: _Facts) -> Advice | None:
+def _recalibrate(facts: Facts) -> Advice | None:
     """Probabilities are off while the ranking holds: the mapping of scores is at fault, not the learning."""
-    if Symptom.CALIBRATION not in facts.symptoms or facts.worse or facts.data_fault:
+    of_probabilities = bool(facts.symptoms & WORSE)
+    if facts.worse or not (of_probabilities or Symptom.CALIBRATION in facts.symptoms):
         return None
-    of_probabilities = bool(facts.symptoms & _WORSE)
+    if facts.data_fault or facts.outages or (facts.cause is not None and facts.cause.kind not in _MODEL_CHANGES):
+        return None
     return Advice(
         kind=AdviceKind.RECALIBRATE,
         text=f"Recalibrate {facts.model_words} on recent labels; a full retraining is not needed.",
@@ -233,9 +135,21 @@ def _recalibrate(facts: _Facts) -> Advice | None:
     )
 
 
-def _retrain(facts: _Facts) -> Advice | None:
+def _new_base_rate(facts: Facts) -> Advice | None:
+    """Outcomes became more or less frequent, inputs and ranking say nothing: the odds are off by one factor."""
+    tested = facts.drifted(Finding.SHIFTED, frozenset({Symptom.LABEL_DRIFT}))
+    if not tested or not facts.only_drift or Symptom.FEATURE_DRIFT in facts.symptoms:
+        return None
+    return Advice(
+        kind=AdviceKind.RECALIBRATE,
+        text=f"Recalibrate {facts.model_words} for the new share of outcomes.",
+        because="outcomes shifted by more than chance, while neither inputs nor accuracy alert",
+    )
+
+
+def _retrain(facts: Facts) -> Advice | None:
     """The relation itself moved, and neither data nor a change is to blame."""
-    if not facts.worse or facts.data_fault or facts.cause is not None or facts.outages:
+    if not facts.worse or facts.data_fault or not facts.unexplained:
         return None
     snapshot = f"; the last snapshot is {facts.card.training_snapshot}" if facts.card.training_snapshot else ""
     inputs = " while its inputs shifted" if facts.drifted(Finding.SHIFTED) else ""
@@ -247,10 +161,25 @@ def _retrain(facts: _Facts) -> Advice | None:
     )
 
 
-def _no_effect(facts: _Facts) -> Advice | None:
-    """The threshold fires on what does not matter: too little, or chance (correlation.md §6)."""
-    if not _only_drift(facts) or not facts.without_effect:
+def _one_producer(facts: Facts) -> Advice | None:
+    """The world would not stop at one job's output: what makes these features is the first place to look."""
+    if facts.producer is None or not facts.only_drift:
         return None
+    where = f"the last run of {facts.producer.name}" if facts.producer.kind == "job" else facts.producer.name
+    return Advice(
+        kind=AdviceKind.FIX_DATA,
+        text=f"Fix data: check {where} first. Do not retrain.",
+        because=f"all shifted features come from {facts.producer.name}, and those from elsewhere hold",
+    )
+
+
+def _no_effect(facts: Facts) -> Advice | None:
+    """The threshold fires on what does not matter: too little, as always, or chance (correlation.md §6)."""
+    if not facts.only_drift or facts.drift is None or not facts.without_effect:
+        return None
+    if any(shift.as_usual for shift in facts.drift.shifts):
+        text = f"Compare {facts.head.name} with the same hour of other days, or raise its threshold."
+        return Advice(kind=AdviceKind.ADJUST_THRESHOLD, text=text, because="it moves as much at this hour anyhow")
     if facts.drifted(Finding.SMALL):
         text = f"Raise the threshold of {facts.head.name}: it fires on shifts that are too small to matter."
         return Advice(kind=AdviceKind.ADJUST_THRESHOLD, text=text, because="the shift was tested: real, but too small")
@@ -262,9 +191,26 @@ def _no_effect(facts: _Facts) -> Advice | None:
     )
 
 
-def _small_sample(facts: _Facts) -> Advice | None:
+def _as_usual(facts: Facts) -> Advice | None:
+    """Every value that fires lies where it lies most of the time: the limit is at fault, whatever it limits."""
+    if not facts.unexplained or not (said := as_usual_words(facts.members)):
+        return None
+    name = facts.members[0].alert.name
+    what = name if len({m.alert.name for m in facts.members}) == 1 else "these alerts"
+    return Advice(kind=AdviceKind.ADJUST_THRESHOLD, text=f"Move the threshold of {what}.", because=said)
+
+
+def _opens_often(facts: Facts) -> Advice | None:
+    """All that fires opens all the time: no news today, and nobody will believe it tomorrow."""
+    if not facts.unexplained or not (said := opened_as_usual(facts.members)):
+        return None
+    text = "Let it last longer before it fires, or raise its threshold; `tocsin scorecard` shows what came of it."
+    return Advice(kind=AdviceKind.ADJUST_THRESHOLD, text=text, because=said)
+
+
+def _small_sample(facts: Facts) -> Advice | None:
     few = facts.smallest_sample
-    if few is None or few >= SMALL_SAMPLE or not _only_drift(facts) or facts.drifted(Finding.SHIFTED):
+    if few is None or few >= SMALL_SAMPLE or not facts.only_drift or facts.drifted(Finding.SHIFTED):
         return None
     return Advice(
         kind=AdviceKind.ADJUST_THRESHOLD,
@@ -273,27 +219,43 @@ def _small_sample(facts: _Facts) -> Advice | None:
     )
 
 
-def _watch_drift(facts: _Facts) -> Advice | None:
-    """Inputs moved, nobody changed anything, results hold: the world moved, the relation is intact."""
-    if not _only_drift(facts):
+def _outputs_alone(facts: Facts) -> Advice | None:
+    """Predictions moved and no input did: what the model is served is not what the monitors of its inputs see."""
+    alone = facts.symptoms == {Symptom.PREDICTION_DRIFT} and facts.drifted(Finding.SHIFTED)
+    if not alone or not facts.unexplained:
+        return None
+    text = f"Compare what {facts.model_words} is served with what its inputs' monitors see, and its version."
+    because = "its predictions shifted by more than chance, while no input alerts"
+    return Advice(kind=AdviceKind.INVESTIGATE, text=text, because=because)
+
+
+def _lasting(facts: Facts) -> Advice | None:
+    """The world moved and stays so: wait no longer, look whether the relation holds."""
+    if not facts.only_drift or facts.windows < LASTING:
+        return None
+    text = f"Check accuracy on recent labels; when it holds, renew the reference window of {facts.head.name}."
+    because = f"shifted by more than chance {facts.windows} times in a row, and no accuracy alert fires"
+    return Advice(kind=AdviceKind.INVESTIGATE, text=text, because=because)
+
+
+def _watch_drift(facts: Facts) -> Advice | None:
+    """Inputs moved, nobody changed anything, nothing says that results are worse: the relation seems intact."""
+    if not facts.only_drift:
         return None
     how = "values shifted by more than chance" if facts.drifted(Finding.SHIFTED) else "values shifted"
     text = f"Wait for the next checks of {facts.head.name}; act when it lasts or accuracy drops."
-    return Advice(kind=AdviceKind.WAIT, text=text, because=f"{how} without a known change, accuracy holds")
+    because = f"{how} without a known change, no accuracy alert fires"
+    return Advice(kind=AdviceKind.WAIT, text=text, because=because)
 
 
-def _adjust(facts: _Facts) -> Advice | None:
-    if not _only_drift(facts):
+def _adjust(facts: Facts) -> Advice | None:
+    if not facts.only_drift:
         return None
     text = f"If the shift is real and harmless, renew the reference window of {facts.head.name}."
     return Advice(kind=AdviceKind.ADJUST_THRESHOLD, text=text, because="no accuracy alert came with it")
 
 
-def _only_drift(facts: _Facts) -> bool:
-    return bool(facts.symptoms) and facts.symptoms <= _INPUTS_MOVED and facts.cause is None and not facts.outages
-
-
-def _investigate(facts: _Facts) -> Advice:
+def _investigate(facts: Facts) -> Advice:
     """When no rule applies, and beside them while the cause is not sure: nobody is left without a first step."""
     if facts.cause is not None and not facts.likely:
         text = f"Look at {facts.cause_words} first; roll back only if it fits."
@@ -314,15 +276,21 @@ def _investigate(facts: _Facts) -> Advice:
     return Advice(kind=AdviceKind.INVESTIGATE, text=text, because="no known change explains it")
 
 
-_RULES: tuple[Callable[[_Facts], Advice | None], ...] = (
+_RULES: tuple[Callable[[Facts], Advice | None], ...] = (
     _wait_for_others,
+    _as_usual,
     _fix_data,
     _roll_back,
     _recalibrate,
+    _new_base_rate,
     _retrain,
+    _one_producer,
     _no_effect,
+    _opens_often,
     _small_sample,
+    _outputs_alone,
+    _lasting,
     _watch_drift,
     _adjust,
 )
-"""First come, first done; a rule that does not apply is silent."""
+"""First come, first done; a rule that does not apply is silent. docs/advice.md tells them as a table."""

@@ -11,27 +11,29 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from tocsin.decide.candidates import Candidates, candidates_of
+from tocsin.decide.candidates import Candidates
 from tocsin.decide.evidence import Scored, suspect
 from tocsin.decide.experience import COLD, Experience, KindRecord
 from tocsin.decide.lags import KINDS, densities
-from tocsin.decide.overlap import heads, overlapping
+from tocsin.decide.overlap import heads
 from tocsin.decide.pattern import Pattern
+from tocsin.decide.scene import Scene, scene_of
 from tocsin.decide.series import MISTAKEN, MOST_TESTED, NOT_TESTED, Courses, Onset, Series, Tested, began
 from tocsin.domain.catalog import Catalog
 from tocsin.domain.change import Change, ChangeKind, ChangeOutcome
-from tocsin.domain.incident import Attribution, Incident
+from tocsin.domain.incident import Answer, Attribution, Incident
 from tocsin.domain.subject import Subject
 
 Floats = NDArray[np.float64]
 
-SCORER = "competing-intensities-3"
+SCORER = "competing-intensities-4"
 SKEW_SD_MIN = 1.0
 SKEW_PRIOR = 0.05
 """A change stamped after the alert: how many feeds are off at all, and by how many minutes (ours, on the safe side).
@@ -69,71 +71,145 @@ def attribute(
     *,
     now: datetime,
     experience: Experience = COLD,
-    first: Sequence[str] = (),
     series: Sequence[Series] = (),
 ) -> Attribution:
     """Every change of the last 72 h against "no known change explains this"; suspects best first, at most five.
 
-    Changes later than `now` or more than 5 min
-    after the first alert are no candidates. A change that also `touches` other subjects may have acted at any of them:
-    its pattern is the mean over those that the catalogue knows; when it knows none, the mean over all subjects.
+    Changes later than `now` or more than 5 min after the first alert are no candidates. A change that also `touches`
+    other subjects may have acted at any of them: its pattern is the mean over those that the catalogue knows; when it
+    knows none, the mean over all subjects.
     Overlapping changes (same run or commit, or same subject within 2 min) are one candidate with the mass of its
-    subjects; the likeliest member speaks for it, or the run that made the others. `first` are ids that are shown
-    first, in this order, whatever their weight (guard.py). `series` are measured courses; they tell the onset and
-    test the likeliest changes. Raises ValueError for an incident without members.
+    subjects; the likeliest member speaks for it, or the run that made the others. `series` are measured courses;
+    they tell the onset and test the likeliest changes. Raises ValueError for an incident without members.
     """
-    pattern = Pattern(incident.members, catalog, spread=experience.spread)
-    courses = Courses(series, pattern, now)
-    candidates = candidates_of(changes, pattern.onset_at, now)
-    changes = candidates.changes
-    lags = (pattern.onset_at.timestamp() - candidates.stamps) / 60
-    names, places, given = pattern.places(candidates.subjects, candidates.touching)
+    scene = scene_of(incident, changes, catalog, now=now, series=series)
+    return told(weigh(scene, experience))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weighed:
+    """Every candidate of a scene with its probability, by what was learned."""
+
+    scene: Scene
+    pattern: Pattern
+    experience: Experience
+    logs: Floats
+    own: Floats
+    """The log weight of each candidate by itself: the sum of its `logs`."""
+    tested: Mapping[int, Tested]
+    speakers: list[int]
+    """Who speaks for each group, of one or of several."""
+    masses: Floats
+    """The log weight of each group."""
+    background: tuple[float, float]
+    """log of the outages without a known change per minute, and log P(A | it began anywhere)."""
+    temper: float
+    shares: Floats
+    """The probability of each group; the last is that of no change."""
+
+    def group(self, g: int) -> list[int]:
+        """The candidates of a group."""
+        return self.scene.groups.get(self.speakers[g], [self.speakers[g]])
+
+
+def weigh(scene: Scene, experience: Experience) -> Weighed:
+    """Each candidate's probability, and that of no change."""
+    pattern = scene.pattern
+    if experience.spread:
+        pattern = pattern.weighed(experience.spread, experience.first, experience.remembered)
+    candidates, lags, places, courses = scene.candidates, scene.lags, scene.places, scene.courses
     logs = _terms(candidates, lags, experience, courses.onset)
     if experience.places:
-        logs[0] = _at_places(logs[0], [experience.places.get(name) for name in names], places)
-    logs[2] = given
-    tested = _tested(courses, candidates, lags, logs)
+        logs[0] = _at_places(logs[0], [experience.places.get(name) for name in places.names], places.of)
+    logs[2] = pattern.given(places, candidates.touching)
+    for i, said in scene.oddities.said.items():
+        logs[5, i] = math.log(said.factor)
+    tested = _tested(courses, pattern, candidates, lags, logs)
     own = logs.sum(axis=0)
-    groups = overlapping(candidates, lags, places)
-    speakers, masses = heads(groups, own, places, candidates)
+    speakers, masses = heads(scene.groups, own, places.of, candidates)
     temper = TEMPER if experience.confirmed < ENOUGH_FEEDBACK else 1.0
     background = (math.log(experience.background_per_day / 1440), pattern.anywhere)
-    shares = _shares(np.append(masses, sum(background)) / temper)
-    ids = [[changes[i].id for i in groups.get(speaker, [speaker])] for speaker in speakers] if first else []
-    order = _put_first(first, np.argsort(-shares[:-1], kind="stable").tolist(), ids)
-    scored = (
-        Scored(
-            change=changes[speakers[g]],
-            members=tuple(changes[i] for i in groups.get(speakers[g], ())),
-            probability=float(shares[g]),
-            own_share=float(np.exp(own[speakers[g]] - masses[g])),
-            risk=_risk(changes[speakers[g]], names[places[speakers[g]]], experience),
-            terms=_log_odds(
-                logs[:, speakers[g]], masses[g], background, temper=temper, share=shares[g], no_change=shares[-1]
-            ),
-            tested=tested.get(speakers[g], NOT_TESTED),
-        )
-        for g in order[:SHOWN]
+    return Weighed(
+        scene=scene,
+        pattern=pattern,
+        experience=experience,
+        logs=logs,
+        own=own,
+        tested=tested,
+        speakers=speakers,
+        masses=masses,
+        background=background,
+        temper=temper,
+        shares=_shares(np.append(masses, sum(background)) / temper),
     )
-    suspects = tuple(suspect(score, pattern, courses.onset) for score in scored)
+
+
+def set_right(weighed: Weighed, *, bold: float, none: float) -> Weighed:
+    """The same weights as probabilities to the power `bold`, no change times e^`none` (calibrate.py)."""
+    temper, (rate, anywhere) = weighed.temper / bold, weighed.background
+    background = (rate + none * temper, anywhere)
+    shares = _shares(np.append(weighed.masses, sum(background)) / temper)
+    return replace(weighed, temper=temper, background=background, shares=shares)
+
+
+def answer_of(weighed: Weighed) -> Answer:
+    """The five likeliest as they are kept for comparison."""
+    ids, order = weighed.scene.candidates.ids, _best_first(weighed)[:SHOWN]
+    groups = [(weighed.speakers[g], weighed.group(g)) for g in order]
+    return Answer(
+        candidates=tuple((ids[speaker], *(ids[i] for i in group if i != speaker)) for speaker, group in groups),
+        probabilities=tuple(float(weighed.shares[g]) for g in order),
+        no_change=float(weighed.shares[-1]),
+        digest=_digest(weighed),
+    )
+
+
+def told(weighed: Weighed, *, first: Sequence[str] = ()) -> Attribution:
+    """The five likeliest with their evidence; the changes with the ids of `first` before the others, in this order,
+    whatever their weight (guard.py)."""
+    scene, experience, shares = weighed.scene, weighed.experience, weighed.shares
+    order = _put_first(first, _best_first(weighed), weighed)
+    suspects = tuple(suspect(_scored(weighed, g), weighed.pattern, scene.courses.onset) for g in order[:SHOWN])
     first_kind = experience.kinds.get(suspects[0].change.kind) if suspects else None
     return Attribution(
         suspects=suspects,
         no_change=float(shares[-1]),
         other=float(shares[order[SHOWN:]].sum()),
-        candidates=len(changes),
-        onset_at=began(pattern, courses.onset),
-        scored_at=now,
+        candidates=len(scene.candidates.ids),
+        onset_at=began(scene.pattern, scene.courses.onset),
+        scored_at=scene.now,
         scorer=SCORER,
-        digest=_digest(pattern, candidates, courses, now=now, experience=experience),
+        digest=_digest(weighed),
         low_evidence=first_kind is None or first_kind.caused < FEW_OF_KIND,
     )
 
 
-def _put_first(first: Sequence[str], order: list[int], ids: Sequence[Sequence[str]]) -> list[int]:
+def _best_first(weighed: Weighed) -> list[int]:
+    found: list[int] = np.argsort(-weighed.shares[:-1], kind="stable").tolist()
+    return found
+
+
+def _scored(weighed: Weighed, g: int) -> Scored:
+    scene, i = weighed.scene, weighed.speakers[g]
+    changes, places, shares = scene.candidates.changes, scene.places, weighed.shares
+    return Scored(
+        change=changes[i],
+        members=tuple(changes[j] for j in scene.groups.get(i, ())),
+        probability=float(shares[g]),
+        own_share=float(np.exp(weighed.own[i] - weighed.masses[g])),
+        risk=_risk(changes[i], places.names[places.of[i]], weighed.experience),
+        terms=_log_odds(weighed, g),
+        tested=weighed.tested.get(i, NOT_TESTED),
+        oddities=scene.oddities.said.get(i, NOT_TESTED),
+        past=weighed.experience.past,
+    )
+
+
+def _put_first(first: Sequence[str], order: list[int], weighed: Weighed) -> list[int]:
     """The order with the candidates that hold these ids before the others."""
     place = {id: at for at, id in reversed(list(enumerate(first)))}
-    return sorted(order, key=lambda g: min(place.get(id, len(first)) for id in ids[g])) if place else order
+    ids = weighed.scene.candidates.ids
+    return sorted(order, key=lambda g: min(place.get(ids[i], len(first)) for i in weighed.group(g))) if place else order
 
 
 def _shares(logs: Floats) -> Floats:
@@ -143,9 +219,9 @@ def _shares(logs: Floats) -> Floats:
 
 
 def _terms(candidates: Candidates, lags: Floats, experience: Experience, onset: Onset | None) -> Floats:
-    """log risk of the kind, log density, (log pattern,) log clock penalty and (log test of series): five rows, one
-    column a candidate."""
-    logs = np.zeros((5, len(lags)))
+    """log risk of the kind, log density, (log pattern,) log clock penalty, (log test of series, log of its own facts):
+    six rows, one column a candidate."""
+    logs = np.zeros((6, len(lags)))
     late = np.flatnonzero(lags < 0)
     minutes = lags.copy()
     minutes[late] = SKEW_LAG_MIN
@@ -188,12 +264,14 @@ def _at_places(risks: Floats, known: Sequence[tuple[float, float] | None], place
     return np.where(seen, np.log(caused / (caused + harmless)), risks)
 
 
-def _tested(courses: Courses, candidates: Candidates, lags: Floats, logs: Floats) -> dict[int, Tested]:
+def _tested(
+    courses: Courses, pattern: Pattern, candidates: Candidates, lags: Floats, logs: Floats
+) -> dict[int, Tested]:
     """What the series say of the candidates that are likeliest without them; written into the last row."""
     if not courses:
         return {}
     likeliest = np.argsort(-logs.sum(axis=0), kind="stable")[:MOST_TESTED].tolist()
-    tested = {i: courses.test(candidates.changes[i], float(lags[i])) for i in likeliest}
+    tested = {i: courses.test(candidates.changes[i], float(lags[i]), pattern) for i in likeliest}
     for i, found in tested.items():
         logs[4, i] = math.log(found.factor)
     return tested
@@ -231,35 +309,31 @@ def _prior(change: Change) -> tuple[float, float]:
     return RISK_REVERT if change.summary[:8].lower().startswith(("revert", "rollback")) else RISK
 
 
-def _log_odds(
-    logs: Floats, mass: float, background: tuple[float, float], *, temper: float, share: float, no_change: float
-) -> dict[str, float]:
+def _log_odds(weighed: Weighed, g: int) -> dict[str, float]:
     """Additive log-odds against the background, then against all other candidates; they sum to the shown logit."""
-    rate, anywhere = background
-    risk, lag, pattern, clock, series = (float(x) for x in logs)
+    (rate, anywhere), temper = weighed.background, weighed.temper
+    risk, lag, pattern, clock, series, facts = weighed.logs[:, weighed.speakers[g]].tolist()
+    share, no_change = float(weighed.shares[g]), float(weighed.shares[-1])
     terms = {
         "risk": risk / temper,
         "lag": (lag - rate) / temper,
         "pattern": (pattern - anywhere) / temper,
         "clock": clock / temper,
         "series": series / temper,
-        "overlap": (mass - float(logs.sum())) / temper,
+        "facts": facts / temper,
+        "overlap": float(weighed.masses[g] - weighed.own[weighed.speakers[g]]) / temper,
         "rivals": math.log(no_change / max(1 - share, 1e-300)),
     }
-    always = ("risk", "lag", "pattern")  # and numbers of Python's own: numpy's have no JSON form
-    return {name: round(float(value), 6) for name, value in terms.items() if name in always or value}
+    always = ("risk", "lag", "pattern")
+    return {name: round(value, 6) for name, value in terms.items() if name in always or value}
 
 
-def _digest(
-    pattern: Pattern, candidates: Candidates, courses: Courses, *, now: datetime, experience: Experience
-) -> str:
+def _digest(weighed: Weighed) -> str:
     """Hash of all that the answer rests on, in canonical order."""
-    learned: list[object] = [(kind, r.caused, r.harmless, r.lags) for kind, r in sorted(experience.kinds.items())]
-    learned += [sorted(experience.places.items()), experience.background_per_day, experience.confirmed]
-    digest = hashlib.blake2b(digest_size=16)
-    digest.update(orjson.dumps([SCORER, now, pattern.facts, learned]))
-    for column in candidates.facts:
-        digest.update(column)
-    if courses:
-        digest.update(courses.facts() + orjson.dumps([change.version for change in candidates.changes]))
+    scene = weighed.scene
+    digest = hashlib.blake2b(orjson.dumps([SCORER, scene.now, scene.pattern.facts]), digest_size=16)
+    digest.update(weighed.experience.facts)
+    digest.update(scene.candidates.digest + scene.oddities.canonical)
+    if scene.courses:
+        digest.update(scene.courses.facts() + orjson.dumps([change.version for change in scene.candidates.changes]))
     return digest.hexdigest()

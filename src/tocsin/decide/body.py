@@ -8,6 +8,7 @@ from datetime import datetime
 
 from tocsin.decide.enrich import NOT_MAPPED
 from tocsin.decide.route import head_of
+from tocsin.decide.usual_words import openings_words, usual_line
 from tocsin.decide.wording import (
     CHANGE_WORDS,
     JARGON,
@@ -117,6 +118,7 @@ def _what(scene: Scene, pen: Pen) -> str:
         worst = min(scene.of(scene.roots), key=lambda m: (m.alert.severity.rank, m.fingerprint))
         lines.append(pen.said(worst.alert.summary, 90))
     lines.append(_drift_words(scene, pen))
+    lines.append(usual_line(scene.of(scene.roots), pen))
     return "\n".join(line for line in lines if line)
 
 
@@ -234,8 +236,34 @@ def _changed(scene: Scene, pen: Pen) -> str:
     shown = [s for s in attribution.suspects[:SHOWN] if s.probability >= 0.01]
     if scene.cause is None:
         weak = f"\n{_weaker(shown, attribution, pen)}" if shown else ""
-        return f"No known change explains this (P{TIE}{_tied(attribution.no_change)}){weak}"
+        return f"{_without_cause(attribution, pen)}{weak}"
     return f"{_first_cause(scene.cause, pen)}\n{_weaker(shown, attribution, pen)}".rstrip()
+
+
+def _without_cause(attribution: Attribution, pen: Pen) -> str:
+    """What is true where the first suspect stands below P = .3: it may be first by a rule's order (decide/guard.py), or
+    one of many alike."""
+    no_change = f"P{TIE}{_tied(attribution.no_change)}"
+    if _unexplained(attribution):
+        return f"No known change explains this ({no_change})"
+    if attribution.order_why:
+        why = pen.plain(attribution.order_why.partition(" (")[0], 120)
+        return f"{why[:1].upper()}{why[1:]} (no known change: {no_change})"
+    return f"No change stands out (no known change: {no_change})"
+
+
+def gone_words(found: Attribution | None, was: float, pen: Pen) -> str:
+    """What a work note says when the cause that was told is not likely any more, or a rule's order puts an unlikely one
+    before it."""
+    if found and found.order_why and any(s.band is not Band.UNLIKELY for s in found.suspects):
+        first = f"{pen.change(found.suspects[0].change)} {percent(found.suspects[0].probability)}"
+        return f"To be looked at first now: {first}, by a simple rule."
+    return f"No likely cause any more (was {percent(was)})."
+
+
+def _unexplained(attribution: Attribution) -> bool:
+    """Whether no change is likelier than that none of them did it."""
+    return all(s.probability <= attribution.no_change for s in attribution.suspects)
 
 
 def _tied(probability: float) -> str:
@@ -270,13 +298,17 @@ def _weaker(shown: Sequence[Suspect], attribution: Attribution, pen: Pen) -> str
 
 def _why(scene: Scene, pen: Pen) -> str:
     reasons = [pen.said(outage, 120) for outage in scene.enrichment.outages[:2]]
+    reasons += [often] if (often := openings_words(scene.members, pen)) else []
     attribution = scene.incident.attribution
     if scene.cause is not None:
         reasons += _evidence(scene, scene.cause, pen)
         against = [pen.plain(text, 120) for text in scene.cause.against if not JARGON.search(text)]
         reasons += [f"but {text[:1].lower()}{text[1:]}" for text in against[:1]]
     elif attribution is not None and attribution.candidates:
-        reasons.append(f"{counted(attribution.candidates, 'change')} compared, none fits in time and place")
+        fits = "none fits in time and place" if _unexplained(attribution) else "none fits clearly"
+        if attribution.order_why and not _unexplained(attribution):
+            fits = "the percentages are the scorer's, the order is not"
+        reasons.append(f"{counted(attribution.candidates, 'change')} compared, {fits}")
     elif attribution is not None:
         reasons.append("no change was reported in the time before")
     return "; ".join(reasons)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,18 +30,17 @@ _IN_ORDER = np.argsort(_IDENTITIES)
 _SORTED = _IDENTITIES[_IN_ORDER]
 """Members are told by identity: hashing one runs Python code, 2,000 times a score."""
 _FAULTS = (KINDS.index(ChangeKind.FEATURE_OUTAGE), KINDS.index(ChangeKind.SERVICE_ROLLEDBACK))
+_FAILED, _UNDONE = b'"failure"', (b'"revert', b'"rollback')
+"""As they stand in a list of outcomes, and at the beginning of a text in a list of lower-case ones."""
 _R = ("r", "R")
-_occurred_at = attrgetter("occurred_at")
-_NAMES = ("id", "kind", "subject", "outcome", "summary", "touches", "labels")
-_COLUMNS = tuple(map(attrgetter, _NAMES))
-"""Column by column: a tuple a change would keep the garbage collector busy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidates:
-    """The candidates in the order of their ids, and their columns."""
+    """The candidates in the order of their time, then of their ids, and their columns."""
 
     changes: list[Change]
+    ids: list[str]
     stamps: Floats
     """Seconds since 1970."""
     kinds: NDArray[np.intp]
@@ -52,8 +52,8 @@ class Candidates:
     """Which of them belong to a run or a commit (SAME_WORK)."""
     odd: Sequence[int]
     """Those whose risk may not be the plain one of their kind: failures, faults, and words that begin with r."""
-    facts: tuple[bytes, ...]
-    """All that a score may rest on without series, in canonical form."""
+    digest: bytes
+    """Of all that a score may rest on without series."""
 
     def of_one_work(self) -> Iterator[tuple[int, int]]:
         """Pairs that share a run or a commit, each with the first of its like."""
@@ -69,34 +69,44 @@ def candidates_of(changes: Sequence[Change], onset_at: datetime, now: datetime) 
     """Changes of the 72 h before `onset_at`, the first alert, up to a little after it and never later than `now`; of
     one id what was told last."""
     earliest, latest = (onset_at - WINDOW).timestamp(), min(onset_at + SKEW, now).timestamp()
-    told = np.fromiter(map(datetime.timestamp, map(_occurred_at, changes)), np.float64, len(changes))
-    ids = list(map(attrgetter("id"), changes))
-    near = np.flatnonzero((told >= earliest) & (told <= latest)).tolist()
-    if len({ids[i] for i in near}) < len(near):
-        near.sort(key=lambda i: changes[i].received_at)
-        near = list({ids[i]: i for i in near}.values())
-    near.sort(key=ids.__getitem__)
-    return _in_columns([changes[i] for i in near], told[np.array(near, dtype=np.intp)])
+    told = np.fromiter(map(datetime.timestamp, [one.occurred_at for one in changes]), np.float64, len(changes))
+    near = np.flatnonzero((told >= earliest) & (told <= latest))
+    near = near[np.argsort(told[near], kind="stable")]
+    kept, stamps = [changes[i] for i in near.tolist()], told[near]
+    ids = [one.id for one in kept]
+    if len(set(ids)) < len(ids) or not np.diff(stamps).all():
+        last = {one.id: one for one in sorted(kept, key=attrgetter("received_at"))}
+        kept = sorted(last.values(), key=lambda one: (one.occurred_at, one.id))
+        ids, stamps = [one.id for one in kept], np.array([one.occurred_at.timestamp() for one in kept])
+    return _in_columns(kept, ids, stamps)
 
 
-def _in_columns(kept: list[Change], stamps: Floats) -> Candidates:
-    ids, kinds, subjects, outcomes, summaries, touches, labels = (list(map(of, kept)) for of in _COLUMNS)
-    codes = _IN_ORDER[np.searchsorted(_SORTED, np.fromiter(map(id, kinds), np.int64, len(kinds)))]
+def _in_columns(kept: list[Change], ids: list[str], stamps: Floats) -> Candidates:
+    subjects, outcomes = [one.subject for one in kept], [one.outcome for one in kept]
+    summaries, kinds = [one.summary for one in kept], [id(one.kind) for one in kept]
+    codes = _IN_ORDER[np.searchsorted(_SORTED, np.array(kinds, dtype=np.int64))]
     run, commit = SAME_WORK
-    labelled = [(i, has.get(run, ""), has.get(commit, "")) for i, has in enumerate(labels) if has]
-    touching = [(i, others) for i, others in enumerate(touches) if others]
-    faults = [i for fault in _FAULTS for i in np.flatnonzero(codes == fault).tolist()]
-    failure = ChangeOutcome.FAILURE
-    failed = [i for i, outcome in enumerate(outcomes) if outcome is failure]
-    reverts = [i for i, summary in enumerate(summaries) if summary[:1] in _R]
-    texts = [ids, subjects, outcomes, summaries, touching, labelled]
+    labels = [(i, one.labels) for i, one in enumerate(kept) if one.labels]
+    labelled = [(i, has.get(run, ""), has.get(commit, "")) for i, has in labels]
+    touching = [(i, one.touches) for i, one in enumerate(kept) if one.touches]
+    ended, said = orjson.dumps(outcomes), orjson.dumps(summaries)
+    odd = {i for fault in _FAULTS for i in np.flatnonzero(codes == fault).tolist()}
+    if _FAILED in ended:
+        odd.update(i for i, outcome in enumerate(outcomes) if outcome is ChangeOutcome.FAILURE)
+    lower = said.lower()
+    if any(word in lower for word in _UNDONE):
+        odd.update(i for i, summary in enumerate(summaries) if summary[:1] in _R)
+    digest = hashlib.blake2b(orjson.dumps(ids), digest_size=16)
+    for column in (orjson.dumps(subjects), ended, said, orjson.dumps([touching, labelled]), stamps.data, codes.data):
+        digest.update(column)
     return Candidates(
         changes=kept,
+        ids=ids,
         stamps=stamps,
         kinds=codes,
         subjects=subjects,
         touching=touching,
         labelled=labelled,
-        odd=sorted({*faults, *failed, *reverts}),
-        facts=(orjson.dumps(texts), stamps.tobytes(), codes.tobytes()),
+        odd=sorted(odd),
+        digest=digest.digest(),
     )

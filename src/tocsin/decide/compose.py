@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from tocsin.decide.body import MAX_URL, Scene, body_of, item_words, scene_of
+from tocsin.decide.body import MAX_URL, Scene, body_of, gone_words, item_words, scene_of
 from tocsin.decide.hands import by_people, ending_words, reopening_words
 from tocsin.decide.redact import Redactor, clean
 from tocsin.decide.route import head_of, impact_urgency
@@ -376,7 +376,7 @@ def _likely_cause(told: Told, incident: Incident, pen: Pen) -> list[str]:
     was_told = told.suspect if told.band and told.band != Band.UNLIKELY else ""
     first = incident.attribution.first if incident.attribution else None
     if first is None or first.band is Band.UNLIKELY:
-        return [f"No likely cause any more (was {percent(told.probability)})."] if was_told else []
+        return [gone_words(incident.attribution, told.probability, pen)] if was_told else []
     if was_told and was_told in (first.change.id, *first.members):
         moved = abs(round(first.probability - told.probability, 6)) >= MOVED or first.band != told.band
         return [f"Likely cause {percent(told.probability)} → {percent(first.probability)}."] if moved else []

@@ -15,7 +15,7 @@ from datetime import datetime
 from functools import lru_cache
 from itertools import accumulate
 
-from tocsin.decide.checks import failed_in_a_row, repeated
+from tocsin.decide.checks import beyond_usual, failed_in_a_row, repeated
 from tocsin.decide.drift_words import sentence_of
 from tocsin.decide.spread import (
     Bounds,
@@ -40,6 +40,8 @@ FEWEST_ROWS = 20
 """On either side; with fewer the tests' distributions do not hold."""
 EXPECTED = 5.0
 """Rows that chi-square wants in a category on either side (Cochran's rule); rarer ones are judged together."""
+MOVE, SHAPE, SWING = "mean, sd", "shape, sd", "mean usual at this hour, sd"
+"""Names of measures."""
 PSI_ALPHA = 0.01
 """The level of the stability index's calibrated limit (correlation.md §6: measured .7 to 1.6 %)."""
 
@@ -55,6 +57,8 @@ class _Measured:
     reference_rows: int | None = None
     strength: float | None = None
     measures: tuple[tuple[str, float], ...] = ()
+    as_usual: bool = False
+    """It would matter, were it not as usual at this hour."""
 
 
 def drift_of(incident: Incident, catalog: Catalog, policy: DriftPolicy, *, now: datetime) -> Drift | None:
@@ -63,7 +67,7 @@ def drift_of(incident: Incident, catalog: Catalog, policy: DriftPolicy, *, now: 
     members = [m for m in incident.firing or incident.members if _is_measured(m.alert)]
     if not members:
         return None
-    found = [(member, measured(member.alert, policy)) for member in members]
+    found = [(member, _seasoned(member, measured(member.alert, policy), policy)) for member in members]
     of = max(_watched(members, catalog), len({(m.alert.subject, m.alert.segment) for m in members}))
     family = max(of, len(members))
     tested = [(place, one.p) for place, (_, one) in enumerate(found) if one.p is not None]
@@ -99,6 +103,18 @@ def _watched(members: Sequence[AlertState], catalog: Catalog) -> int:
     return len(features | {up for up in ups if (entry := catalog.entry(up)) is None or entry.monitored})
 
 
+def _seasoned(member: AlertState, one: _Measured, policy: DriftPolicy) -> _Measured:
+    """The effect beyond what this hour of every day (or week) brings anyhow, where that is known. p speaks of the
+    sender's reference and stays."""
+    told = dict(one.measures)
+    if MOVE not in told or one.strength is None or (found := beyond_usual(member, told[MOVE], told[SHAPE])) is None:
+        return one
+    move, shape = found
+    strength = max(abs(move) / policy.mean_shift, shape / policy.shape)
+    measures = (*one.measures, (SWING, told[MOVE] - move))
+    return replace(one, strength=strength, measures=measures, as_usual=strength < 1 <= one.strength)
+
+
 def _shift(member: AlertState, one: _Measured, q: float | None, policy: DriftPolicy, now: datetime) -> Shift:
     alert = member.alert
     return Shift(
@@ -115,7 +131,8 @@ def _shift(member: AlertState, one: _Measured, q: float | None, policy: DriftPol
         strength=one.strength,
         measures={**dict(one.measures), **_told(alert)},
         in_a_row=failed_in_a_row(member),
-        repeated=policy.checks is None or repeated(member, policy.checks, now=now),
+        repeated=policy.checks is None or repeated(member, policy.checks, now=now, with_effect=True),
+        as_usual=one.as_usual,
     )
 
 
@@ -187,12 +204,14 @@ def _above_limit(alert: Alert, limit: float) -> _Measured:
 
 @lru_cache(maxsize=4096)
 def _spread(told: Distribution, sample_size: int | None, policy: DriftPolicy) -> _Measured:
-    reference, current = shares_of(told.reference), shares_of(told.current)
-    if not reference or len(reference) != len(current) or len(current) != len(told.labels) or len(current) < 2:
+    sides = _sides(told)
+    if sides is None:
         return _Measured(test="vendor threshold, not tested: the bins cannot be read", rows=sample_size)
+    reference, current = sides
     rows, before = told.current_size or sample_size, told.reference_size
     bounds = bounds_of(told.labels)
-    measures, strength = _effect(reference, current, bounds, policy)
+    effect = _effect(reference, current, bounds, policy, _chance(rows, before))
+    measures, strength = effect.measures, max(effect.moved, effect.changed)
     if rows is None or before is None:
         lacks = " and ".join(name for name, n in (("rows", rows), ("rows of the reference", before)) if n is None)
         test, p = f"vendor threshold, not tested: {lacks} not told", None
@@ -206,6 +225,24 @@ def _spread(told: Distribution, sample_size: int | None, policy: DriftPolicy) ->
     )
 
 
+def effect_of(alert: Alert, policy: DriftPolicy) -> tuple[float, float] | bool | None:
+    """What the alert's distribution shows: how far mean and shape moved, in standard deviations of the reference; of
+    categories whether their shares changed by what matters. None when there is none that can be read."""
+    told = alert.distribution
+    sides = _sides(told) if told is not None else None
+    if told is None or sides is None:
+        return None
+    chance = _chance(told.current_size or alert.sample_size, told.reference_size)
+    found = _effect(*sides, bounds_of(told.labels), policy, chance)
+    return (found.measures[MOVE], found.measures[SHAPE]) if MOVE in found.measures else found.changed >= 1
+
+
+def _sides(told: Distribution) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    reference, current = shares_of(told.reference), shares_of(told.current)
+    readable = reference and len(reference) == len(current) == len(told.labels) >= 2
+    return (reference, current) if readable else None
+
+
 def psi_limit(bins: int, rows: int, reference_rows: int) -> float:
     """What the stability index exceeds by chance in PSI_ALPHA of checks when nothing has changed."""
     from tocsin.decide.statistics import chi_square_limit  # noqa: PLC0415 as above
@@ -213,11 +250,21 @@ def psi_limit(bins: int, rows: int, reference_rows: int) -> float:
     return chi_square_limit(PSI_ALPHA, bins - 1) * (1 / rows + 1 / reference_rows)
 
 
+@dataclass(frozen=True, slots=True)
+class _Effect:
+    """The distances; the move of the mean and the change of shape (or shares), each over what matters of its kind."""
+
+    measures: dict[str, float]
+    moved: float
+    changed: float
+
+
 def _effect(
-    reference: tuple[float, ...], current: tuple[float, ...], bounds: Bounds, policy: DriftPolicy
-) -> tuple[dict[str, float], float | None]:
-    """The distances, and the largest over what matters of its kind: the mean's move and, after taking that away, the
-    shape's, both in standard deviations of the reference; for categories the Jensen-Shannon distance."""
+    reference: tuple[float, ...], current: tuple[float, ...], bounds: Bounds, policy: DriftPolicy, chance: float
+) -> _Effect:
+    """The move of the mean and, after taking that away, the shape's, both in standard deviations of the reference; for
+    categories the Jensen-Shannon distance without what `chance` (1/rows + 1/rows of the reference, 0 when not told)
+    adds to it: a distance is never negative, so that few rows always show one."""
     divergence = jensen_shannon(reference, current)
     measures = {
         "PSI": psi(reference, current),
@@ -228,13 +275,19 @@ def _effect(
     sd = deviation(reference, bounds) if bounds else 0.0
     if not 0 < sd < math.inf:
         del measures["KS"]
-        return measures, math.sqrt(divergence) / policy.distance
+        # For small distances the divergence is an eighth of chi-square over the rows, whose mean is its freedom.
+        beyond = max(divergence - (len(current) - 1) * chance / 8, 0.0)
+        return _Effect(measures, 0.0, math.sqrt(beyond) / policy.distance)
     move = mean(current, bounds) - mean(reference, bounds)
     shape = wasserstein(reference, current, bounds, shifted=-move) / sd
     measures["Wasserstein, sd"] = wasserstein(reference, current, bounds) / sd
-    measures["mean, sd"] = move / sd
-    measures["shape, sd"] = shape
-    return measures, max(abs(move) / sd / policy.mean_shift, shape / policy.shape)
+    measures[MOVE] = move / sd
+    measures[SHAPE] = shape
+    return _Effect(measures, abs(move) / sd / policy.mean_shift, shape / policy.shape)
+
+
+def _chance(rows: int | None, before: int | None) -> float:
+    return 1 / rows + 1 / before if rows and before else 0.0
 
 
 def _tested(

@@ -30,7 +30,8 @@ def sentence_of(drift: Drift) -> str:
     if by[Finding.SHIFTED]:
         said = _shifted(by[Finding.SHIFTED], drift)
     elif by[Finding.SMALL]:
-        said = f"{_name(by[Finding.SMALL][0])} did move, tested, but too little to matter"
+        how = "as much as usual at this hour" if by[Finding.SMALL][0].as_usual else "but too little to matter"
+        said = f"{_name(by[Finding.SMALL][0])} did move, tested, {how}"
     elif by[Finding.CHANCE]:
         said = f"chance alone may move {_rows(by[Finding.CHANCE])} as much as {_name(by[Finding.CHANCE][0])} moved"
     untested = len(by[Finding.UNTESTED])
@@ -72,11 +73,15 @@ def drift_text(drift: Drift) -> str:
     ]
     for shift in drift.shifts[:MAX_SHIFTS]:
         segment = f" for {shift.segment}" if shift.segment else ""
-        lines += ["", f"{shift.subject}{segment}: {_FINDINGS[shift.finding]}", f"   {_how(shift)}"]
+        lines += ["", f"{shift.subject}{segment}: {_found(shift)}", f"   {_how(shift)}"]
         lines += [f"   {numbers}"] if (numbers := _numbers(shift)) else []
     if (left := len(drift.shifts) - MAX_SHIFTS) > 0:
         lines += ["", f"{left} more"]
     return "\n".join(lines)
+
+
+def _found(shift: Shift) -> str:
+    return "moved, but as much as usual at this hour" if shift.as_usual else _FINDINGS[shift.finding]
 
 
 def _how(shift: Shift) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from tocsin.decide.lags import middle_half
 from tocsin.decide.pattern import Pattern
+from tocsin.decide.remembered import NO_PAST, Past
 from tocsin.decide.series import NOT_TESTED, Onset, Tested, began
 from tocsin.domain.change import Change, ChangeKind, ChangeOutcome
 from tocsin.domain.incident import Attribution, Band, Suspect
@@ -30,6 +31,10 @@ class Scored:
     terms: Mapping[str, float]
     tested: Tested = NOT_TESTED
     """What the series say of it."""
+    oddities: Tested = NOT_TESTED
+    """What its own facts say."""
+    past: Mapping[Subject, Past] = field(default_factory=dict)
+    """What alerted when a subject was the confirmed cause."""
 
 
 def band(probability: float) -> Band:
@@ -140,12 +145,19 @@ def _because(
     if scored.tested.words and not scored.tested.against:
         said.append(scored.tested.words)
     if found.root in pattern.started:
-        said.append(f"{found.root} itself alerts")
+        first = len(pattern.started) > 1 and pattern.started[found.root] == pattern.onset_at
+        said.append(f"{found.root} itself alerts" + (", as the first" if first else ""))
     if found.seen:
         verb = "rests" if len(found.seen) == 1 else "rest"
         of = len(found.seen) + len(found.silent)
         noun = "dependant alerts" if of == 1 else "dependants alert"
         said.append(f"{_names(found.seen)} {verb} on {found.root}: {len(found.seen)} of {of} expected {noun}")
+    past = scored.past.get(found.root, NO_PAST) if found.root else NO_PAST
+    for v in [v for v in _beyond(found, pattern) if past.often(v)][:_NAMED]:
+        times = f"{past.alerted[v]:.0f} of {past.incidents:.0f} earlier outages"
+        said.append(f"{v} alerted in {times} that {found.root} caused, though no dependency is known")
+    if scored.oddities.words and not scored.oddities.against:
+        said.append(scored.oddities.words)
     if change.kind is ChangeKind.PIPELINERUN_FINISHED and change.outcome is ChangeOutcome.FAILURE:
         said.append("the run failed")
     low, mean, high = risk
@@ -164,12 +176,11 @@ def _against(scored: Scored, found: _Trace, pattern: Pattern, onset: Onset | Non
         said.append(f"stamped {_span(late)} after the first alert; it counts only if clocks disagree")
     elif lag < timedelta(0):
         said.append(f"changed {_span(-lag)} after {_beginning(pattern, onset)}")
-    if scored.tested.against:
-        said.append(scored.tested.words)
+    said += [one.words for one in (scored.oddities, scored.tested) if one.against]
     if found.root is None:
         return [*said, f"{change.subject} is not in the catalogue: where it acts is unknown"]
-    apart = sorted(v for v in pattern.started if v not in found.reached)
-    if apart:
+    past = scored.past.get(found.root, NO_PAST)
+    if apart := [v for v in _beyond(found, pattern) if not past.often(v)]:
         said.append(f"it cannot explain {_names(apart)}: no known dependency")
     if found.silent:
         noun = "dependant is" if len(found.silent) == 1 else "dependants are"
@@ -177,6 +188,11 @@ def _against(scored: Scored, found: _Trace, pattern: Pattern, onset: Onset | Non
     if lag > 2 * middle_half(change.kind)[1]:
         said.append(f"{_span(lag)} is long for such a cause")
     return said
+
+
+def _beyond(found: _Trace, pattern: Pattern) -> list[Subject]:
+    """What alerts out of the root's reach."""
+    return sorted(v for v in pattern.started if v not in found.reached)
 
 
 def _beginning(pattern: Pattern, onset: Onset | None) -> str:

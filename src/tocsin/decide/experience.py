@@ -6,14 +6,18 @@ long after a change its trouble shows, how far trouble spreads, and how often it
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 
 import numpy as np
+import orjson
 
 from tocsin.decide.lags import EDGES, MIN_LAG, bin_of
-from tocsin.decide.pattern import SPREADS, Pattern
+from tocsin.decide.pattern import FIRST_DECAYS, SPREADS, Pattern
+from tocsin.decide.remembered import Past, canonical
 from tocsin.decide.series import Courses, Series, began
 from tocsin.domain.alert import AlertState
 from tocsin.domain.catalog import Catalog
@@ -37,7 +41,7 @@ class KindRecord:
     lags: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Experience:
     """What was learned from confirmations; empty at a cold start."""
 
@@ -46,11 +50,35 @@ class Experience:
     """Changes on one subject: those that caused an incident, and those that did not."""
     spread: tuple[float, ...] = ()
     """Log weight of each law of `pattern.SPREADS`; empty: all alike."""
+    first: tuple[float, ...] = ()
+    """Log weight of each of `pattern.FIRST_DECAYS`; empty: all alike."""
+    past: Mapping[Subject, Past] = field(default_factory=dict)
+    """What alerted when a subject was the confirmed cause."""
     unexplained: float = 0.0
     """Incidents of which a person said that no known change caused them."""
     days: float = 0.0
     """The time over which all this was seen."""
     confirmed: int = 0
+
+    @property
+    def facts(self) -> bytes:
+        """All of it in canonical form."""
+        return self._facts
+
+    @property
+    def remembered(self) -> bytes:
+        """The past in canonical form; empty where there is none."""
+        return self._remembered
+
+    @cached_property
+    def _facts(self) -> bytes:
+        known: list[object] = [(kind, r.caused, r.harmless, r.lags) for kind, r in sorted(self.kinds.items())]
+        known += [sorted(self.places.items()), self.spread, self.first, self.background_per_day, self.confirmed]
+        return orjson.dumps(known) + self.remembered
+
+    @cached_property
+    def _remembered(self) -> bytes:
+        return canonical(self.past) if self.past else b""
 
     @property
     def background_per_day(self) -> float:
@@ -84,7 +112,8 @@ class Learner:
         self._kinds: dict[ChangeKind, list[float]] = {}
         self._lags: dict[ChangeKind, list[float]] = {}
         self._places: dict[Subject, list[float]] = {}
-        self._spread = np.zeros(len(SPREADS))
+        self._spread, self._order = np.zeros(len(SPREADS)), np.zeros(len(FIRST_DECAYS))
+        self._past: dict[Subject, tuple[float, Counter[Subject]]] = {}
         self._unexplained = 0.0
         self._confirmed = 0
         self._incidents = 0
@@ -146,9 +175,16 @@ class Learner:
 
     def _learn_spread(self, cause: Change, pattern: Pattern) -> None:
         under = pattern.under_each_law(cause)
-        if under is not None:
-            self._spread += under
-            self._spread -= self._spread.max()
+        root = pattern.root(cause)
+        if under is None or root is None:
+            return
+        self._spread += under[0]
+        self._spread -= self._spread.max()
+        self._order += under[1]
+        self._order -= self._order.max()
+        incidents, alerted = self._past.get(root, (0.0, Counter()))
+        alerted.update(pattern.started.keys())
+        self._past[root] = (incidents + 1, alerted)
 
     def _of_kind(self, kind: ChangeKind) -> list[float]:
         return self._kinds.setdefault(kind, [0.0, 0.0])
@@ -175,6 +211,11 @@ class Learner:
             },
             places={subject: (caused, share * harmless) for subject, (caused, harmless) in sorted(ranked)},
             spread=self._weights() if self._spread.any() else (),
+            first=tuple(self._order.tolist()) if self._order.any() else (),
+            past={
+                root: Past(incidents=incidents, alerted={v: float(times) for v, times in sorted(alerted.items())})
+                for root, (incidents, alerted) in sorted(self._past.items())
+            },
             unexplained=self._unexplained,
             days=days,
             confirmed=self._confirmed,

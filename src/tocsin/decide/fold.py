@@ -16,9 +16,11 @@ from uuid import UUID
 
 from tocsin.decide.acts import Deed
 from tocsin.decide.deduplicate import due_at, expire, merge
-from tocsin.decide.group import Groups, Placement, Seen, seen_of
+from tocsin.decide.group import Groups, Placement
 from tocsin.decide.noise import comes_back, own_rate
 from tocsin.decide.people import People, no_people
+from tocsin.decide.seen import Seen, seen_of
+from tocsin.decide.usual import noted
 from tocsin.domain.alert import Alert, AlertState, Status, Transition
 from tocsin.domain.audit import AuditEntry
 from tocsin.domain.catalog import Catalog
@@ -29,6 +31,9 @@ from tocsin.domain.policy import Policy
 
 GROUPS_SINCE = timedelta(hours=8)
 """An open incident without a new alert for this long takes no more (correlation.md §3)."""
+
+SHORTLY = timedelta(hours=1)
+"""So much before the time that a check looked at, an incident may have begun that shows in it (group.TTL_MIN)."""
 
 QUIET = frozenset({Transition.REPEAT, Transition.STALE, Transition.TOMBSTONE, Transition.COVERED})
 """Transitions that move no incident."""
@@ -103,6 +108,7 @@ class Fold:
     def _take_alert(self, alert: Alert, message_id: UUID, seq: int, at: datetime) -> None:
         known = self.states.get(alert.fingerprint)
         state, transition = merge(known, alert, self.policy.flapping, now=at)
+        state = noted(known, state, alert, transition, self.policy.drift, now=at)
         if transition in (Transition.NEW, Transition.REFIRED):
             incident_id, reason, why = self._place(known, state, message_id, seq, at)
             state = replace(state, incident_id=incident_id)
@@ -148,8 +154,9 @@ class Fold:
         if placement is not None:
             reason, why = "opened" if incident is None else "grouped", placement.because
             incident = incident or self._open(message_id, seq, at)
-        elif incident is not None and incident.state is IncidentState.RESOLVED:
-            reason, why = "reopened", "it fires again soon after its incident was resolved"
+        if incident is not None and incident.state is IncidentState.RESOLVED:
+            reason = "reopened"
+            why = placement.because if placement else "it fires again soon after its incident was resolved"
             incident = replace(incident, state=IncidentState.OPEN, reopened=incident.reopened + 1, resolved_at=None)
         assert incident is not None
         self.incidents[incident.id] = replace(incident, last_alert_at=max(incident.last_alert_at, at))
@@ -172,10 +179,19 @@ class Fold:
             back = math.inf if alone else comes_back(known, at, within=self.policy.reopen_within)
         if back == math.inf:
             return former, None
-        placement = self.groups.place(seen, rate_per_day=rate, left=known.incident_id if known else None)
+        left = known.incident_id if known else None
+        placement = self.groups.place(seen, rate_per_day=rate, left=left, alive=self._alive(seen.since))
         if back > 0 and (placement.incident_id is None or placement.llr <= back):
             return former, None
         return self.incidents.get(placement.incident_id) if placement.incident_id else None, placement
+
+    def _alive(self, since: datetime | None) -> list[UUID]:
+        """Incidents that were not over before that time and have alerted since, or shortly before."""
+        return [
+            incident.id
+            for incident in (self.incidents.values() if since is not None else ())
+            if since and (incident.resolved_at or since) >= since and incident.last_alert_at >= since - SHORTLY
+        ]
 
     def _former(self, known: AlertState | None, at: datetime) -> Course | None:
         """The incident of the alert's last episode, while it is open or was resolved a short time ago."""

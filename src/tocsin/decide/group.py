@@ -12,25 +12,23 @@ subject that the catalogue does not know joins only what it alerted in itself.""
 from __future__ import annotations
 
 import math
-import re
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import lru_cache
+from itertools import pairwise
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tocsin.decide.noise import surprise
-from tocsin.decide.topology import UNREACHABLE, Topology, topology_of
-from tocsin.domain.alert import AlertState, Symptom
-from tocsin.domain.catalog import MAX_HOPS, Catalog
-from tocsin.domain.incident import Attribution, Memory
+from tocsin.decide.roots import ALERTS, MIN_SHARE, ML_KINDS, SILENCE, alerts_in_the_end, chances
+from tocsin.decide.seen import Seen, minute_of
+from tocsin.decide.topology import UNREACHABLE, topology_of
+from tocsin.domain.catalog import Catalog
+from tocsin.domain.incident import Memory
 from tocsin.domain.subject import Subject
-
-Floats = NDArray[np.float64]
 
 JOIN_ABOVE = math.log(10)
 FURTHER = 1.5
@@ -39,16 +37,10 @@ CERTAIN = 99.0
 """The ratio shown when the rule "same alert, same subject" decided."""
 MAX_GROUPS = 200
 TTL_MIN, TTL_ML_MIN = 60.0, 480.0
-ML_KINDS = frozenset({"model", "feature", "dataset", "job"})
 RATE_PER_DAY = 0.1
 """Of an alert never seen before: .3 pseudo-counts in 3 days."""
 MIN_TEXT = 0.5
 """Names of one fault's alerts often share no word (HighLatency, ErrorBudgetBurn): words may only halve the ratio."""
-MIN_SHARE = 0.01
-"""How much of the group's belief must lie on roots that reach the subject. One without any tie stays below .003."""
-SILENCE = 0.4
-"""The weight of what does not alert (kappa, correlation.md §2): a root on which half the catalogue rests would have
-raised more than this. Of ML subjects, which are checked in hours, silence says nothing."""
 HEARD_MIN = 5.0
 """Minutes after which most of what a fault raises has been raised (judgement: `for:` of a few minutes)."""
 SPENT_MIN = 15.0
@@ -56,24 +48,7 @@ SPENT_MIN = 15.0
 incident would live on whatever else goes wrong near it (judgement; alerts of a cascade come within 10 min or so)."""
 TELLING = 0.5
 """An alert that is a surprise at least so much keeps its incident young."""
-AGREE = 0.8
 _TIMES, _TEXTS = 256, 16
-_P: Floats = np.append(0.01 + 0.8 * 0.55 ** np.arange(MAX_HOPS + 1), 0.002)
-_LOG_P = np.log(_P)
-_LOG_NOT = np.append(np.log1p(-_P[:-1]), 0.0)
-"""Log of the chance that a subject so far below the root does not alert."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """What grouping asks of an alert. `at` is its onset where known, else its start; `tokens` its words."""
-
-    fingerprint: str
-    subject: Subject
-    name: str
-    symptom: Symptom
-    at: datetime
-    tokens: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,53 +58,6 @@ class Placement:
     incident_id: UUID | None
     llr: float
     because: str
-
-
-def seen_of(state: AlertState, onset_at: datetime | None = None) -> Seen:
-    """What grouping asks of this alert; `onset_at` (a drift job's window, a series' step) beats its start."""
-    alert = state.alert
-    return Seen(
-        fingerprint=alert.fingerprint,
-        subject=alert.subject,
-        name=alert.name,
-        symptom=alert.symptom,
-        at=onset_at or state.starts_at,
-        tokens=tokens_of(alert.name),
-    )
-
-
-def _minute(seen: Seen) -> float:
-    """Whole minutes: what is remembered of a group must not depend on how its alerts were batched."""
-    return float(seen.at.timestamp() // 60)
-
-
-@lru_cache(maxsize=4096)
-def tokens_of(text: str) -> frozenset[str]:
-    """The words of a name, lower case, camel case split, numbers and ids masked as `#`."""
-    words = (w for w in re.split(r"[^A-Za-z0-9]+", text) if w)
-    parts = (
-        ["#"] if len(w) >= 5 and re.search(r"\d", w) else re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", w)
-        for w in words
-    )
-    return frozenset("#" if part.isdigit() else part.lower() for found in parts for part in found)
-
-
-def same_cause(a: Attribution, b: Attribution) -> bool:
-    """May two incidents become one? Their first suspects are the same change or judged as one, both above .8."""
-    one, other = a.first, b.first
-    if one is None or other is None or min(one.probability, other.probability) <= AGREE:
-        return False
-    return bool({one.change.id, *one.members} & {other.change.id, *other.members})
-
-
-@lru_cache(maxsize=4)
-def _silence(topology: Topology) -> Floats:
-    """For every subject as a root: log of the chance that nothing below it alerts that would alert at once."""
-    silent = np.zeros(len(topology.subjects))
-    for subject in topology.subjects:
-        if subject.kind not in ML_KINDS and topology.monitored[topology.index[subject]]:
-            silent += _LOG_NOT[topology.hops_to(subject)]
-    return silent
 
 
 @dataclass(slots=True)
@@ -167,6 +95,16 @@ class _Group:
             began = near
         return minute - began
 
+    def apart(self, since: float, until: float) -> float:
+        """Minutes between that time and the nearest beginning of a run of its alerts; 0 when one began within."""
+        began = (at for before, at in pairwise([-math.inf, *self.times]) if at - before > TTL_MIN)
+        return min((max(since - at, at - until, 0.0) for at in began), default=math.inf)
+
+    def again(self, subject: Subject, minute: float) -> float:
+        """What is left of the chance that the subject alerts, when it did already."""
+        before = self.subjects.get(subject)
+        return 1.0 if before is None else 0.5 if abs(minute - before) < 30 else 0.1
+
     def likeness(self, tokens: frozenset[str]) -> float:
         """1 for the same words, MIN_TEXT for none in common (token Jaccard)."""
         best = max((len(tokens & text) / len(tokens | text) for text in self.texts if tokens or text), default=0.0)
@@ -189,7 +127,6 @@ class Groups:
         self._belief = np.zeros((MAX_GROUPS, nodes))
         self._log = np.zeros((MAX_GROUPS, nodes))
         self._silent = np.zeros((MAX_GROUPS, nodes))
-        self._all_silent = _silence(self._topology)
         self._first = np.full(MAX_GROUPS, np.inf)
         self._last = np.full(MAX_GROUPS, -np.inf)
         self._ttl = np.full(MAX_GROUPS, TTL_MIN)
@@ -199,16 +136,30 @@ class Groups:
             for seen in members:
                 self.add(incident_id, seen)
 
-    def place(self, seen: Seen, *, rate_per_day: float = RATE_PER_DAY, left: UUID | None = None) -> Placement:
+    def place(
+        self,
+        seen: Seen,
+        *,
+        rate_per_day: float = RATE_PER_DAY,
+        left: UUID | None = None,
+        alive: Collection[UUID] = (),
+    ) -> Placement:
         """Where the alert belongs. `rate_per_day` is how often this very alert opens of its own accord; `left` is the
-        incident in which it ended and to which it does not come back by its name alone. Of equals the group that began
-        first wins, then the smaller id."""
+        incident in which it ended and to which it does not come back by its name alone; `alive` are incidents that
+        went on, open or over by now, when a check of hours began to look. Of equals the group that began first wins,
+        then the smaller id."""
         subject = self._catalog.resolve(seen.subject)
         same = min(self._by_name.get((subject, seen.name), set()) - self._closed - {left}, default=None)
         if same is not None:
             return Placement(incident_id=same, llr=CERTAIN, because=f"{seen.name} on {subject} is already part of it")
-        minute = _minute(seen)
+        minute = minute_of(seen.at)
         chance = math.log(rate_per_day / 1440 + 1e-5)
+        now = self._place_now(seen, subject, minute, chance)
+        late = self._place_late(seen, subject, chance, alive) if seen.since is not None else None
+        return late if late is not None and (now.incident_id is None or late.llr > now.llr) else now
+
+    def _place_now(self, seen: Seen, subject: Subject, minute: float, chance: float) -> Placement:
+        """By the time at which it fires."""
         known = subject in self._topology.index
         rows = self._likely(subject, minute, chance) if known else self._same(subject, minute)
         best: tuple[float, float, UUID, int] | None = None
@@ -229,15 +180,37 @@ class Groups:
             incident_id=self._groups[row].incident_id, llr=llr, because=self._because(row, subject, minute, llr)
         )
 
+    def _place_late(self, seen: Seen, subject: Subject, chance: float, alive: Collection[UUID]) -> Placement | None:
+        """By the time that its check looked at: in a check of six hours whatever began within them shows at their end,
+        one chance in their 360 minutes; before and after them the chance falls as for other alerts. As much may have
+        begun in hours, the best must be likelier than chance and all others together."""
+        assert seen.since is not None
+        since, until = minute_of(seen.since), minute_of(seen.at)
+        others, best = 1.0, (0.0, math.inf, UUID(int=0))
+        for group in (self._known[i] for i in alive if i in self._known) if subject in self._topology.index else ():
+            if (apart := group.apart(since, until)) > TTL_MIN:
+                continue
+            alerts = alerts_in_the_end(subject, group.weights, self._topology) * group.again(subject, until)
+            fits = group.weight * alerts * math.exp(-apart / 12 - chance) / max(until - since, 1.0)
+            ranked = (-round(fits, 6), group.first, group.incident_id)
+            others -= max(ranked[0], best[0])
+            best = min(best, ranked)
+        times = -best[0]
+        if times <= others:
+            return None
+        because = f"its check looked at {until - since:.0f} min, in which that began; {times:.0f} times chance"
+        return Placement(incident_id=best[2], llr=math.log(times), because=because)
+
     def add(self, incident_id: UUID, seen: Seen, *, rate_per_day: float = RATE_PER_DAY) -> None:
         """The alert has joined this incident (which is opened when it is unknown). What alerts all the time
-        (`rate_per_day`) says little of the root, and does not keep the incident young."""
-        subject, minute = self._catalog.resolve(seen.subject), _minute(seen)
+        (`rate_per_day`) says little of the root, and does not keep the incident young; nor does a check of hours, which
+        says when it was made."""
+        subject, minute = self._catalog.resolve(seen.subject), minute_of(seen.at)
         weight = surprise(rate_per_day)
         row = self._row_of(incident_id)
         self._closed.discard(incident_id)
         group = self._groups[row]
-        if weight >= TELLING or not group.times:
+        if not group.times or (weight >= TELLING and seen.since is None):
             if minute not in group.times:
                 insort(group.times, minute)
             if len(group.times) > _TIMES:
@@ -293,14 +266,7 @@ class Groups:
 
     def _weigh_roots(self, row: int) -> None:
         """For every subject as the group's root: log of the chance of what alerts, and of the silence of the rest."""
-        log, silent = np.zeros(self._belief.shape[1]), self._all_silent.copy()
-        for subject, weight in self._groups[row].weights.items():
-            if subject in self._topology.index:
-                hops = self._topology.hops_to(subject)
-                log += weight * _LOG_P[hops]
-                if subject.kind not in ML_KINDS:
-                    silent -= weight * _LOG_NOT[hops]
-        self._log[row], self._silent[row] = log, silent
+        self._log[row], self._silent[row] = chances(self._groups[row].weights, self._topology)
         self._stale.discard(row)
 
     def _believe(self, rows: NDArray[np.intp], minute: float) -> None:
@@ -357,7 +323,7 @@ class Groups:
         scale = FURTHER * self._weight[:count] * decay
         rows = np.flatnonzero((apart <= ttl) & (np.log(scale + 1e-300) > chance))
         self._believe(rows, minute)
-        alerts = self._belief[rows] @ _P[hops]
+        alerts = self._belief[rows] @ ALERTS[hops]
         tied = self._belief[rows] @ (hops < UNREACHABLE) >= MIN_SHARE
         bound = np.log(scale[rows] * alerts + 1e-300) - chance
         for at in np.argsort(-bound, kind="stable").tolist():
@@ -371,7 +337,7 @@ class Groups:
             if group.incident_id in self._closed or subject not in group.subjects:
                 continue
             if group.distance(minute) <= self._ttl[row]:
-                yield row, float(_P[0]), math.inf
+                yield row, float(ALERTS[0]), math.inf
 
     @staticmethod
     def _ratio(group: _Group, subject: Subject, alerts: float, minute: float, *, tokens: frozenset[str]) -> float:
@@ -379,9 +345,7 @@ class Groups:
         decay = math.exp(-apart / 12) / 12 * 0.5 ** (group.age(minute) // SPENT_MIN)
         if subject.kind in ML_KINDS:
             decay = 0.6 * decay + 0.4 * math.exp(-apart / 180) / 180
-        before = group.subjects.get(subject)
-        if before is not None:
-            alerts *= 0.5 if abs(minute - before) < 30 else 0.1
+        alerts *= group.again(subject, minute)
         return math.log(FURTHER * group.weight * decay * alerts * group.likeness(tokens) + 1e-300)
 
     def _because(self, row: int, subject: Subject, minute: float, llr: float) -> str:
@@ -392,6 +356,6 @@ class Groups:
             return f"{subject} already alerts in it; {near}"
         if subject not in self._topology.index:
             return f"the same alert on another subject; {near}"
-        shared = self._belief[row] * _P[self._topology.hops_to(subject)]
+        shared = self._belief[row] * ALERTS[self._topology.hops_to(subject)]
         root = self._topology.subjects[int(np.argmax(shared))]
         return f"a fault of {root} would explain {subject} and what alerts already; {near}"

@@ -14,9 +14,11 @@ from datetime import datetime
 
 import orjson
 
-from tocsin.decide.attribute import attribute
+from tocsin.decide.attribute import Weighed, answer_of, set_right, told, weigh
+from tocsin.decide.calibrate import PLAIN, Calibration, Foreseen, calibrated
 from tocsin.decide.experience import COLD, Experience
 from tocsin.decide.rules import RULES, orders
+from tocsin.decide.scene import scene_of
 from tocsin.decide.series import Series
 from tocsin.domain.catalog import Catalog
 from tocsin.domain.change import Change
@@ -82,6 +84,8 @@ class Record:
     model: str = LEARNED
     """Whose probabilities are shown: the learned ones, or the cold model's."""
     why: str = ""
+    calibration: Calibration = PLAIN
+    """How shown probabilities follow from the learned ones."""
 
 
 NO_RECORD = Record()
@@ -109,7 +113,28 @@ def judged(trials: Sequence[Trial]) -> Record:
         ousted = worst >= ENOUGH or (ousted and worst > 0)
     order, model, why = _in_use(totals, first, len(trials), ousted=ousted)
     losses = {name: total / len(trials) for name, total in totals.items()}
-    return Record(compared=len(trials), losses=losses, first=first, against=against, order=order, model=model, why=why)
+    return Record(
+        compared=len(trials),
+        losses=losses,
+        first=first,
+        against=against,
+        order=order,
+        model=model,
+        why=why,
+        calibration=calibrated([_foreseen(trial) for trial in trials]) if model == LEARNED else PLAIN,
+    )
+
+
+def _foreseen(trial: Trial) -> Foreseen:
+    """How the learned model had answered, and what was confirmed."""
+    answer = trial.answers[LEARNED]
+    shown = len(answer.candidates)
+    return Foreseen(
+        shown=answer.probabilities,
+        no_change=answer.no_change,
+        others=max(trial.candidates - shown, 0),
+        was=_places(trial).get(LEARNED, shown + 1) if trial.cause else shown,
+    )
 
 
 def _skilled(totals: Mapping[str, float]) -> list[str]:
@@ -205,13 +230,25 @@ def shown(
 ) -> Attribution:
     """`attribute`, in the order that the record allows and with the probabilities of the model that foresaw better.
     Raises ValueError for an incident without members."""
+    scene = scene_of(incident, changes, catalog, now=now, series=series)
+    weighed = _in_force(weigh(scene, experience), record) if record.model == LEARNED else weigh(scene, COLD)
+    return _by_record(weighed, orders(scene).get(record.order, ()) if record.order in RULES else (), record)
+
+
+def _in_force(learned: Weighed, record: Record) -> Weighed:
+    """The learned probabilities as the record sets them right."""
+    by = record.calibration
+    return set_right(learned, bold=by.bold, none=by.none) if by.in_use else learned
+
+
+def _by_record(weighed: Weighed, first: Sequence[str], record: Record) -> Attribution:
     if record.order == LEARNED:
-        return attribute(incident, changes, catalog, now=now, experience=experience, series=series)
-    first = orders(incident, changes, catalog).get(record.order, ())
-    known = experience if record.model == LEARNED else COLD
-    found = attribute(incident, changes, catalog, now=now, experience=known, first=first, series=series)
-    told = tuple(replace(s, against=(record.why, *s.against)) if not at else s for at, s in enumerate(found.suspects))
-    return replace(found, order=record.order, order_why=record.why, suspects=told)
+        return told(weighed)
+    found = told(weighed, first=first)
+    suspects = tuple(
+        replace(s, against=(record.why, *s.against)) if not at else s for at, s in enumerate(found.suspects)
+    )
+    return replace(found, order=record.order, order_why=record.why, suspects=suspects)
 
 
 def guarded(
@@ -225,31 +262,20 @@ def guarded(
     series: Sequence[Series] = (),
 ) -> Attribution:
     """`shown`, with everybody's answer beside it, so that all can be judged once a person has named the cause."""
-    cold = attribute(incident, changes, catalog, now=now, series=series)
-    learned = (
-        attribute(incident, changes, catalog, now=now, experience=experience, series=series)
-        if experience.confirmed
-        else cold
-    )
-    found = learned
-    if record.order != LEARNED:
-        found = shown(incident, changes, catalog, now=now, experience=experience, record=record, series=series)
-    answers = answers_of(learned, cold, orders(incident, changes, catalog))
-    inputs = [learned.digest, cold.digest, record.order, record.model, record.why, sorted(record.against.items())]
+    scene = scene_of(incident, changes, catalog, now=now, series=series)
+    cold = weigh(scene, COLD)
+    learned = weigh(scene, experience) if experience.confirmed else cold
+    rules = orders(scene)
+    model = _in_force(learned, record) if record.model == LEARNED else cold
+    found = _by_record(model, rules.get(record.order, ()), record)
+    answers = answers_of(answer_of(learned), answer_of(cold), rules)
+    inputs: list[object] = [answers[LEARNED].digest, answers[COLD_MODEL].digest, record.order, record.model, record.why]
+    inputs += [sorted(record.against.items()), record.calibration.bold, record.calibration.none]
     digest = hashlib.blake2b(orjson.dumps(inputs), digest_size=16).hexdigest()
-    return replace(found, answers=answers, digest=digest if record.compared else learned.digest)
+    return replace(found, answers=answers, digest=digest if record.compared else answers[LEARNED].digest)
 
 
-def answers_of(learned: Attribution, cold: Attribution, rules: Mapping[str, Sequence[str]]) -> dict[str, Answer]:
+def answers_of(learned: Answer, cold: Answer, rules: Mapping[str, Sequence[str]]) -> dict[str, Answer]:
     """Everybody's answer by name."""
     by_rules = {name: Answer(candidates=tuple((id,) for id in ids)) for name, ids in rules.items()}
-    return {LEARNED: _answer(learned), COLD_MODEL: _answer(cold), **by_rules}
-
-
-def _answer(found: Attribution) -> Answer:
-    return Answer(
-        candidates=tuple((one.change.id, *one.members) for one in found.suspects),
-        probabilities=tuple(one.probability for one in found.suspects),
-        no_change=found.no_change,
-        digest=found.digest,
-    )
+    return {LEARNED: learned, COLD_MODEL: cold, **by_rules}

@@ -48,20 +48,21 @@ def heads(
     masses = own.copy()
     alone = np.ones(len(own), dtype=bool)
     alone[list(groups)] = False
-    found = np.flatnonzero(alone).tolist()
+    found, at, weights = np.flatnonzero(alone).tolist(), places.tolist(), own.tolist()
     for group in (group for i, group in groups.items() if i == group[0]):
         best: dict[int, float] = {}
         for i in group:
-            best[int(places[i])] = max(best.get(int(places[i]), -math.inf), float(own[i]))
-        head = _speaker(group, own, candidates)
-        masses[head] = np.logaddexp.reduce(sorted(best.values()))
+            best[at[i]] = max(best.get(at[i], -math.inf), weights[i])
+        head = _speaker(group, weights, candidates)
+        most = max(best.values())
+        masses[head] = most + math.log(math.fsum(math.exp(one - most) for one in best.values()))
         found.append(head)
     found.sort()
     return found, masses[found]
 
 
-def _speaker(group: list[int], own: Floats, candidates: Candidates) -> int:
+def _speaker(group: list[int], own: list[float], candidates: Candidates) -> int:
     """The likeliest member; but a run speaks for what it altered: it is what people can look up and run again."""
     changes = candidates.changes
     runs = [i for i in group if changes[i].kind is ChangeKind.PIPELINERUN_FINISHED and "run_id" in changes[i].labels]
-    return max(runs or group, key=lambda i: float(own[i]))
+    return max(runs or group, key=own.__getitem__)

@@ -9,13 +9,18 @@ alerts speak for far-reaching ones, and confirmed incidents shift the weights (d
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tocsin.decide.topology import topology_of
+from tocsin.decide.remembered import remembered
+from tocsin.decide.topology import UNREACHABLE, topology_of
 from tocsin.domain.alert import AlertState
 from tocsin.domain.catalog import MAX_HOPS, Catalog
 from tocsin.domain.change import Change
@@ -28,6 +33,9 @@ EPS = 0.005
 reference; half of it, since 165 nodes at .01 would mean 1.6 stray alerts beside every incident)."""
 SPREADS: tuple[tuple[float, float], ...] = tuple((q, rho) for q in (0.5, 0.7, 0.9) for rho in (0.1, 0.3, 0.5, 0.7))
 """(q, rho): a grid that covers what is plausible, evenly; the reference's .8 and .6 lie inside."""
+FIRST_DECAYS: tuple[float, ...] = (0.0, 0.3, 0.7, 1.2)
+"""How much less likely each hop makes a subject to be the first to alert: exp(−decay · hops), a Plackett–Luce choice
+among all that alert. From "order tells nothing" to "every hop is three times slower", evenly (ours)."""
 SMALLEST_WORLD = 50
 """A catalogue of fewer subjects counts as this many: at a fresh installation most of what exists is not listed yet,
 and "it could have begun anywhere" must not mean "here"."""
@@ -38,12 +46,25 @@ _BY_HOPS: Floats = np.array(
 )
 """One row a law, one column a hop; the last is "out of reach"."""
 _LOG_P, _LOG_SILENT = np.log(_BY_HOPS), np.log1p(-_BY_HOPS)
+_EARLY: Floats = np.exp(-np.outer(FIRST_DECAYS, np.arange(UNREACHABLE + 1)))
+"""One row a decay, one column a hop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where changes act: the catalogue's names of their subjects, and which of them each change has."""
+
+    names: list[Subject]
+    of: NDArray[np.intp]
+    at: NDArray[np.intp]
+    """The place of each name among the pattern's roots; -1 for what neither catalogue nor alerts know."""
 
 
 class Pattern:
     """The alerting subjects of one incident against one catalogue.
 
-    `onset_at` is the earliest start among the alerts; `anywhere` the log of the mean P(A | r) over all subjects."""
+    `onset_at` is the earliest start among the alerts; `anywhere` the log of the mean P(A | r) over all subjects. Roots
+    are all subjects of the catalogue, then those that alert and are not in it."""
 
     def __init__(self, members: Sequence[AlertState], catalog: Catalog, *, spread: Sequence[float] = ()) -> None:
         if not members:
@@ -51,76 +72,106 @@ class Pattern:
         self.catalog = catalog
         self.topology = topology_of(catalog)
         self.started: dict[Subject, datetime] = {}
-        for member in sorted(members, key=lambda m: m.starts_at):
+        for member in sorted(members, key=lambda m: (m.starts_at, m.fingerprint)):
             self.started.setdefault(catalog.resolve(member.alert.subject), member.starts_at)
         self.onset_at = next(iter(self.started.values()))
-        self.facts = [self.topology.digest, sorted(self.started.items()), list(spread)]
-        known = [v for v in sorted(self.started) if v in self.topology.index]
-        unknown = [v for v in sorted(self.started) if v not in self.topology.index]
-        self._hops = {v: self.topology.hops_to(v) for v in known}
-        weights = np.array(spread or [0.0] * len(SPREADS))
-        self._weights = weights - np.logaddexp.reduce(weights)
-        self._laws = self._under_laws(known, len(unknown))
+        self.facts = [self.topology.digest, sorted(self.started.items())]
+        index, size = self.topology.index, len(self.topology.subjects)
+        self._known = [v for v in sorted(self.started) if v in index]
+        self._extra = {v: size + i for i, v in enumerate(v for v in sorted(self.started) if v not in index)}
+        self.hops_to = {v: self._column(v) for v in sorted(self.started)}
+        """Of each alerting subject: every root's hops down to it."""
+        self._laws = self._under_laws()
+        self._outside_laws = self._outside()
+        self._orders = self._under_orders()
+        self._weigh(spread, (), b"")
+
+    def weighed(self, spread: Sequence[float], first: Sequence[float], past: bytes) -> Pattern:
+        """The same alerts by other weights of the laws and of FIRST_DECAYS, and by what is remembered of each root."""
+        other = copy(self)
+        other._weigh(spread, first, past)
+        return other
+
+    def _weigh(self, spread: Sequence[float], first: Sequence[float], past: bytes) -> None:
+        self._weights = _normed(spread or [0.0] * len(SPREADS))
+        orders = _normed(first or [0.0] * len(FIRST_DECAYS))
         self._roots: Floats = np.logaddexp.reduce(self._laws + self._weights[:, None], axis=0)
-        outside = self._outside(known)
-        self._itself = float(np.logaddexp.reduce(self._weights + outside - _LOG_P[:, -1] + _LOG_P[:, 0]))
-        elsewhere = float(np.logaddexp.reduce(self._weights + outside))
-        everywhere = [*self._roots.tolist(), *[self._itself] * len(unknown)]
-        everywhere += [elsewhere] * (SMALLEST_WORLD - len(everywhere))
+        self._roots += np.logaddexp.reduce(self._orders + orders[:, None], axis=0)
+        if past:
+            self._remember(past)
+        elsewhere = float(np.logaddexp.reduce(self._weights + self._outside_laws))
+        everywhere = [*self._roots.tolist(), *[elsewhere] * (SMALLEST_WORLD - len(self._roots))]
         self.anywhere = float(np.logaddexp.reduce(everywhere)) - float(np.log(len(everywhere)))
         self._places: dict[Subject, tuple[Subject, float | None]] = {}
 
-    def _under_laws(self, known: Sequence[Subject], unknown: int) -> Floats:
+    def _remember(self, past: bytes) -> None:
+        by_hops = tuple((np.exp(self._weights) @ _BY_HOPS).tolist())
+        found = remembered(past, by_hops, self.topology)
+        alerting = [self.topology.index[v] for v in self._known]
+        self._roots[found.rows] += found.silent + found.alerting[:, alerting].sum(axis=1)
+
+    def _column(self, alerting: Subject) -> NDArray[np.int8]:
+        extra = np.full(len(self._extra), UNREACHABLE, dtype=np.int8)
+        if alerting in self._extra:
+            extra[self._extra[alerting] - len(self.topology.subjects)] = 0
+            return np.append(np.full(len(self.topology.subjects), UNREACHABLE, dtype=np.int8), extra)
+        return np.append(self.topology.hops_to(alerting), extra)
+
+    def _under_laws(self) -> Floats:
         """log P(A | root) under each law: one row a law, one column a root."""
-        topology = self.topology
-        beyond = topology.monitored.sum() - topology.reach.sum(axis=1)
-        still = _LOG_SILENT[:, :-1] @ topology.reach.T + np.outer(_LOG_SILENT[:, -1], beyond)
-        found = still + unknown * _LOG_P[:, -1:]
-        for v in known:
-            hops = self._hops[v]
+        topology, more = self.topology, len(self._extra)
+        watched = topology.monitored.sum()
+        reach = np.append(topology.reach, np.zeros((more, topology.reach.shape[1])), axis=0)
+        found = _LOG_SILENT[:, :-1] @ reach.T + np.outer(_LOG_SILENT[:, -1], watched - reach.sum(axis=1))
+        for v, hops in self.hops_to.items():
             found += _LOG_P[:, hops]
-            if topology.monitored[topology.index[v]]:
+            if v not in self._extra and topology.monitored[topology.index[v]]:
                 found -= _LOG_SILENT[:, hops]
         return np.asarray(found)
 
-    def _outside(self, known: Sequence[Subject]) -> Floats:
+    def _outside(self) -> Floats:
         """log P(A | it began somewhere out of everything's reach), under each law."""
-        watched = sum(bool(self.topology.monitored[self.topology.index[v]]) for v in known)
+        watched = sum(bool(self.topology.monitored[self.topology.index[v]]) for v in self._known)
         silent = int(self.topology.monitored.sum()) - watched
         return np.asarray(len(self.started) * _LOG_P[:, -1] + silent * _LOG_SILENT[:, -1])
 
-    def under_each_law(self, change: Change) -> Floats | None:
-        """log P(A | it began at the change's subject) under each law of SPREADS; None when that is not known."""
-        root = self.root(change)
-        at = self.topology.index.get(root) if root is not None else None
-        return np.asarray(self._laws[:, at]) if at is not None else None
+    def _under_orders(self) -> Floats:
+        """log P(who alerted first | A, root) × the number of those who alert, under each of FIRST_DECAYS: 0 where the
+        root is as far from all of them. Several that began at once share the place."""
+        each = {v: _EARLY[:, hops] for v, hops in self.hops_to.items()}
+        of_first = [early for v, early in each.items() if self.started[v] == self.onset_at]
+        found = np.log(sum(of_first) / len(of_first)) - np.log(sum(each.values()) / len(each))
+        return np.asarray(found)
 
-    def places(
-        self, subjects: Sequence[Subject], touching: Sequence[tuple[int, tuple[Subject, ...]]] = ()
-    ) -> tuple[list[Subject], NDArray[np.intp], Floats]:
-        """For changes to these subjects, of which some touch others too: the catalogue's names, which of them each
-        change has, and log P(A | change): the mean over the known subjects at which it may have acted, or `anywhere`.
-        """
-        code = {subject: i for i, subject in enumerate(dict.fromkeys(subjects))}
-        at = np.fromiter(map(self.topology.listed, code), np.intp, len(code))
-        logs, named, names = np.append(self._roots, self.anywhere)[at], np.arange(len(code)), list(code)
-        for i in np.flatnonzero(at < 0).tolist():  # not the catalogue's own word for it
-            name, log = self._place(names[i])
-            logs[i] = logs[i] if log is None else log
-            names[i] = name
-            named[i] = code.setdefault(name, len(names))
-            if named[i] == len(names):
-                names.append(name)
+    def under_each_law(self, change: Change) -> tuple[Floats, Floats] | None:
+        """log P(A | it began at the change's subject) under each law of SPREADS, and of who was first under each of
+        FIRST_DECAYS; None when that is not known."""
+        root = self.root(change)
+        at = self._at(root) if root is not None else -1
+        return (np.asarray(self._laws[:, at]), np.asarray(self._orders[:, at])) if at >= 0 else None
+
+    def places(self, subjects: Sequence[Subject]) -> Places:
+        """Where changes to these subjects act, by the catalogue's names."""
+        code: dict[Subject, int] = defaultdict(count().__next__)
         codes = np.fromiter(map(code.__getitem__, subjects), np.intp, len(subjects))
-        given = logs[codes]
-        several: dict[tuple[Subject, ...], float | None] = {}
+        names: dict[Subject, int] = {}
+        resolve = self.catalog.resolve
+        named = np.array([names.setdefault(resolve(one), len(names)) for one in code], dtype=np.intp)
+        at = np.array(list(map(self._at, names)), dtype=np.intp)
+        return Places(names=list(names), of=named[codes], at=at)
+
+    def given(self, places: Places, touching: Sequence[tuple[int, tuple[Subject, ...]]] = ()) -> Floats:
+        """log P(A | change) for changes at these places, of which some touch others too: the mean over the known
+        subjects at which it may have acted, or `anywhere`."""
+        logs = np.append(self._roots, self.anywhere)[places.at]
+        given: Floats = logs[places.of]
+        several: dict[tuple[Subject, ...], float] = {}
         for i, others in touching:
-            acts_at = (subjects[i], *others)
+            acts_at = (places.names[places.of[i]], *others)
             if acts_at not in several:
                 several[acts_at] = self._of_several(acts_at)
-            log = several[acts_at]
-            given[i] = self.anywhere if log is None else log
-        return names, named[codes], given
+            given[i] = several[acts_at]
+        return given
 
     def root(self, change: Change) -> Subject | None:
         """The subject at which the change most likely acted; None when the catalogue knows none of them."""
@@ -136,17 +187,19 @@ class Pattern:
 
     def hops(self, root: Subject, alerting: Subject) -> int | None:
         """Hops of impact from root down to this alerting subject; None when it is out of reach."""
-        if root == alerting:
-            return 0
-        if root not in self.topology.index or alerting not in self._hops:
-            return None
-        found = int(self._hops[alerting][self.topology.index[root]])
+        at = self._at(root)
+        found = int(self.hops_to[alerting][at]) if at >= 0 else UNREACHABLE
         return found if found <= MAX_HOPS else None
 
-    def _of_several(self, subjects: Sequence[Subject]) -> float | None:
+    def _at(self, name: Subject) -> int:
+        """The place of a root; -1 for what neither catalogue nor alerts know."""
+        at = self.topology.index.get(name)
+        return self._extra.get(name, -1) if at is None else at
+
+    def _of_several(self, subjects: Sequence[Subject]) -> float:
         acts_at = {name: log for name, log in map(self._place, subjects) if log is not None}
         if not acts_at:
-            return None
+            return self.anywhere
         return float(np.logaddexp.reduce([acts_at[name] for name in sorted(acts_at)]) - np.log(len(acts_at)))
 
     def _place(self, subject: Subject) -> tuple[Subject, float | None]:
@@ -154,7 +207,13 @@ class Pattern:
         known = self._places.get(subject)
         if known is None:
             name = self.catalog.resolve(subject)
-            at = self.topology.index.get(name)
-            log = float(self._roots[at]) if at is not None else self._itself if name in self.started else None
+            at = self._at(name)
+            log = float(self._roots[at]) if at >= 0 else None
             known = self._places[subject] = (name, log)
         return known
+
+
+def _normed(weights: Sequence[float]) -> Floats:
+    """Log weights that sum to 1."""
+    logs = np.array(weights)
+    return np.asarray(logs - np.logaddexp.reduce(logs))

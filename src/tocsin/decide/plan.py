@@ -13,6 +13,7 @@ from tocsin.decide.drift_words import drift_text
 from tocsin.decide.evidence import evidence_text
 from tocsin.decide.hands import after_its_end
 from tocsin.decide.redact import Redactor
+from tocsin.decide.usual_words import usual_text
 from tocsin.domain.catalog import Catalog
 from tocsin.domain.incident import GateState, Incident, IncidentState
 from tocsin.domain.policy import Destination, Mode, Policy, Want
@@ -259,9 +260,10 @@ def _with_evidence(planned: Plan, current: Record | None, writer: _Writer) -> Pl
     drift = writer.incident.enrichment.drift if writer.incident.enrichment else None
     texts = [evidence_text(attribution, writer.incident.display)] if attribution.suspects else []
     texts += [drift_text(drift)] if drift is not None and (texts or drift.measured) else []
-    if not texts:
+    texts += [usual_text(writer.incident.firing or writer.incident.members)]
+    if not any(texts):
         return planned
-    text = "\n\n".join(texts)
+    text = "\n\n".join(filter(None, texts))
     file = Attachment(
         id=UUID(bytes=hashlib.sha256(f"{planned.id}|{EVIDENCE}".encode()).digest()[:16]),
         name=EVIDENCE,

@@ -151,9 +151,10 @@ class Courses:
         """All that was read, in canonical form."""
         return orjson.dumps([[c.subject, c.metric, c.version, c.at.tolist(), c.values.tolist()] for c in self._all])
 
-    def test(self, change: Change, age: float) -> Tested:
-        """What the courses in the change's reach say of it; `age`: minutes from the change to the first alert."""
-        root = self._pattern.root(change)
+    def test(self, change: Change, age: float, pattern: Pattern) -> Tested:
+        """What the courses in the change's reach say of it, which acted where the pattern finds likeliest; `age`:
+        minutes from the change to the first alert."""
+        root = pattern.root(change)
         if root is None:
             return NOT_TESTED
         inside = [c for c in self._all if self._pattern.reaches(root, c.subject)]

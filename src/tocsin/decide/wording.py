@@ -210,6 +210,16 @@ def quantity(alert: Alert, pen: Pen, *, at_worst: bool = False) -> str:
     return f"{label} {observed}{worst}{limit}"
 
 
+def amount(alert: Alert, value: float) -> str:
+    """A number in the unit of the alert's metric."""
+    return _number(value, _unit(alert)[1])
+
+
+def label_of(alert: Alert) -> str:
+    """Its metric in words, without the unit."""
+    return _unit(alert)[0]
+
+
 def share_of(alert: Alert) -> float:
     """What turns the alert's numbers into shares of 1; 0 when they are none."""
     return {"share": 1.0, "%": 0.01}.get(_unit(alert)[1], 0.0)

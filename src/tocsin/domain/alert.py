@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from tocsin.domain.history import NO_HISTORY, History, Usual
 from tocsin.domain.subject import Subject
 
 
@@ -115,6 +116,8 @@ class Alert:
     received_at: datetime
     starts_at: datetime | None = None
     ends_at: datetime | None = None
+    window_starts_at: datetime | None = None
+    """Since when the data was recorded that the check looked at; None: it looks all the time, or nobody says."""
     resource: str = ""
     segment: str = ""
     region: str = ""
@@ -221,6 +224,10 @@ class AlertState:
     """When its latest episodes opened (at most 8): the flapping memory."""
     flapping_until: datetime | None = None
     expires_at: datetime | None = None
+    history: History = NO_HISTORY
+    """What it showed before (decide/usual.py)."""
+    usual: Usual | None = None
+    """The last firing report's value beside these; None: too few."""
     incident_id: UUID | None = None
 
     @property

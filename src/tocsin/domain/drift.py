@@ -49,7 +49,10 @@ class Shift:
     in_a_row: int = 1
     """Failed checks up to the last one; 1 also when the sender does not tell its checks apart."""
     repeated: bool = True
-    """As often as the policy asks for; always where it asks for nothing."""
+    """As often as the policy asks for, of those checks that are known each with an effect that matters; always where
+    it asks for nothing."""
+    as_usual: bool = False
+    """It would be large enough to matter, were it not so at this hour of every day."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

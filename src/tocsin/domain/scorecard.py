@@ -13,6 +13,8 @@ NOISY, UNCLEAR, FLAPPING = 0.5, 0.5, 0.3
 second alarm for nothing is what on-call people say they stop reading at."""
 COMES_BACK = timedelta(minutes=30)
 """An alarm that fires again so soon after its end flaps: the window of severity flapping in correlation.md §4."""
+CHRONIC = 4.0
+"""Firings a day of one item from which they are no news: where flapping begins (correlation.md §4)."""
 SHORT = timedelta(minutes=10)
 """The usual persistence (correlation.md §4)."""
 
@@ -40,6 +42,10 @@ class Scorecard:
     """Episodes that began within COMES_BACK of the end of the one before."""
     median: timedelta | None = None
     """Half of its ended episodes were shorter."""
+    busiest: int = 0
+    """Firings of the one item that it fired about most."""
+    days: float = 0.0
+    """So long a time was looked at."""
     muted: Mapping[str, int] = field(default_factory=dict)
     """Incidents that never left the house, by what held them."""
 
@@ -78,6 +84,11 @@ class Scorecard:
             short = self.median is not None and self.median < SHORT
             remedy = "let it last longer before it fires" if short else "raise its threshold or send it nowhere"
             return f"Nobody acted on {ignored} of {self.judged} incidents: {remedy}."
+        if self.days >= 1 and self.busiest / self.days >= CHRONIC:
+            return (
+                f"One item alone fired {self.busiest} times, {self.busiest / self.days:.0f} a day:"
+                " let it last longer before it fires, or raise its threshold."
+            )
         if held >= FEW and held > self.incidents / 2:
             by = max(sorted(self.muted), key=lambda reason: self.muted[reason]).replace("_", " ")
             return f"{held} of {self.incidents} incidents were held back ({by}): it need not fire then."

@@ -57,6 +57,9 @@ class AlertBody(Strict):
     environment: Word = Field(default="", description="Counts only on a hook whose environment is `*`.")
     starts_at: Moment = Field(default=None, description="Since when. Left out: since it was received.")
     ends_at: Moment = Field(default=None, description="When it ended; only with `resolved`.")
+    window_starts_at: Moment = Field(
+        default=None, description="Since when the data was recorded that was checked; for checks that look at hours."
+    )
     resource: Word = Field(default="", description="Which of several alike: a pod, an instance. Part of the identity.")
     segment: Word = Field(default="", description="Which part of the data or users. Part of the identity.")
     region: Word = Field(default="", description="Where.")

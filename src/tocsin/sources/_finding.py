@@ -72,6 +72,8 @@ class Finding:
     model_version: str = ""
     at: datetime | None = None
     """Since when it fires, or when it passed; the report's own time when None."""
+    window_starts_at: datetime | None = None
+    """Since when the data was recorded that was checked; the report's own when None."""
     facts: Mapping[str, object] = field(default_factory=dict)
     url: object = ""
     sender_key: str = ""
@@ -140,6 +142,7 @@ def alert_of(finding: Finding, report: Envelope, message: Message, hook: Hook, *
         received_at=message.received_at,
         starts_at=at if firing else None,
         ends_at=None if firing else at,
+        window_starts_at=finding.window_starts_at or report.since,
         resource=_resource(finding, subject, about)[:255],
         segment=", ".join(filter(None, (report.segment, finding.segment)))[:255],
         region=report.region,

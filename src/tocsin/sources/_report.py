@@ -72,6 +72,8 @@ class Envelope(BaseModel):
     """What is usual, for a report about one number."""
     sample_size: Count | None = None
     timestamp: str | int | float | None = None
+    window_start: str | int | float | None = None
+    """Since when the data was recorded that was checked."""
     url: str = ""
     distributions: dict[str, Spread] = {}
     """Per column, for tools that do not report them."""
@@ -84,6 +86,14 @@ class Envelope(BaseModel):
             return moment(self.timestamp)
         except BadPayload as error:
             raise BadPayload(error.reason, path="timestamp") from None
+
+    @property
+    def since(self) -> datetime | None:
+        """Since when the data was recorded that was checked; None when nobody says."""
+        try:
+            return moment(self.window_start)
+        except BadPayload as error:
+            raise BadPayload(error.reason, path="window_start") from None
 
     @property
     def subject(self) -> Subject | None:

@@ -158,6 +158,14 @@ def _chunk(row: Mapping[str, Any], base: str, n: int) -> _Chunk:
     return _Chunk(row, alert if isinstance(alert, bool) else None, number(_told(row, base, "value")), at)
 
 
+def _began(chunk: _Chunk) -> datetime | None:
+    """When the chunk's data begins, where the frame dates it."""
+    try:
+        return moment(chunk.row.get("chunk_start_date", chunk.row.get("start_date")))
+    except BadPayload:
+        return None
+
+
 def _finding(base: str, chunks: Sequence[_Chunk], envelope: Envelope, baseline: float | None) -> Finding:
     """How the newest chunk stands: since the first of the alerts that end with it, or passed with it."""
     last = chunks[-1]
@@ -172,6 +180,7 @@ def _finding(base: str, chunks: Sequence[_Chunk], envelope: Envelope, baseline: 
     return replace(
         found,
         at=first.at if last.alert else last.at,
+        window_starts_at=_began(first) if last.alert else None,
         baseline=baseline,
         sample_size=_size(last.row),
         facts=facts,

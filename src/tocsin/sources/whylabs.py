@@ -144,6 +144,7 @@ def _finding(fields: Named, path: str) -> Finding:
         baseline=fields.number("thresholdbaselinemetricvalue"),
         segment="" if segment.upper() in ("ALL", "OVERALL") else segment,
         at=at + (batch or timedelta()) if at else None,
+        window_starts_at=at if batch else None,
         facts=dict(found.facts) | facts,
         url=fields.text("url", "anomalyurl", "modelalertsurl", limit=2048),
         resolves=Resolves.EXPIRY,

@@ -69,6 +69,7 @@ class ChangeLine(_Lenient):
     finished_at: Moment | None = None
     outcome: Annotated[ChangeOutcome, _or(ChangeOutcome, ChangeOutcome.UNKNOWN)] = ChangeOutcome.UNKNOWN
     version: str = ""
+    previous_version: str = ""
     summary: str = ""
     touches: tuple[Name, ...] = ()
     labels: dict[str, str] = {}
@@ -185,7 +186,7 @@ class Reader:
 
 
 def _change(said: ChangeLine, decide_at: datetime) -> Change:
-    finished = said.finished_at if said.finished_at and said.finished_at <= decide_at else None
+    later = said.finished_at is not None and said.finished_at > decide_at
     return Change(
         id=said.id,
         hook="case",
@@ -195,9 +196,10 @@ def _change(said: ChangeLine, decide_at: datetime) -> Change:
         subject=said.subject,
         occurred_at=said.occurred_at,
         received_at=said.occurred_at,
-        finished_at=finished,
-        outcome=said.outcome,
+        finished_at=None if later else said.finished_at,
+        outcome=ChangeOutcome.UNKNOWN if later else said.outcome,
         version=said.version,
+        previous_version=said.previous_version,
         summary=said.summary,
         touches=said.touches,
         labels=said.labels,

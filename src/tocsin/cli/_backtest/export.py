@@ -7,7 +7,9 @@ from typing import Any
 
 from tocsin.cli._backtest.cases import Case, Reader, line_of
 from tocsin.decide.attribute import attribute
+from tocsin.decide.candidates import SAME_WORK
 from tocsin.decide.guard import COLD_MODEL
+from tocsin.decide.oddities import ROWS, SCHEMA
 from tocsin.domain.alert import Status
 from tocsin.domain.catalog import Catalog
 from tocsin.domain.change import Change
@@ -15,8 +17,6 @@ from tocsin.domain.incident import NOT_AMONG_THEM
 from tocsin.store.exporting import Member, Past
 
 CLOSE = 1e-9
-JOINING = ("run_id", "commit")
-"""Labels that make two changes one; no others are given away."""
 
 
 def line(past: Past, catalog: Catalog, clean: Callable[[str], str]) -> bytes:
@@ -48,9 +48,10 @@ def _change(change: Change, catalog: Catalog, clean: Callable[[str], str]) -> di
         "finished_at": change.finished_at,
         "outcome": change.outcome,
         "version": clean(change.version),
+        "previous_version": clean(change.previous_version),
         "summary": clean(change.summary),
         "touches": [catalog.resolve(subject) for subject in change.touches],
-        "labels": {name: clean(change.labels[name]) for name in JOINING if name in change.labels},
+        "labels": {name: clean(change.labels[name]) for name in sorted(filter(_is_read, change.labels))},
     }
     always = ("id", "kind", "subject", "occurred_at", "outcome")
     return {name: value for name, value in said.items() if value or name in always}
@@ -87,3 +88,8 @@ def _close(case: Case, candidates: tuple[tuple[str, ...], ...], probabilities: t
     now = (*(one.probability for one in found.suspects), found.no_change)
     same = tuple((one.change.id, *one.members) for one in found.suspects) == candidates
     return same and all(abs(a - b) <= CLOSE for a, b in zip(now, probabilities, strict=True))
+
+
+def _is_read(label: str) -> bool:
+    """Whether a score may rest on this label; no others are given away."""
+    return label in SAME_WORK or label.startswith((ROWS, SCHEMA))

@@ -45,10 +45,13 @@ class Courier:
         return {name: int(value) for name, value in found.items()}
 
     def ask(self, path: str) -> dict[str, Any]:
-        """An answer of Tocsin's API."""
-        answer = self._session().get(
-            self._stage.url + path, headers={"Authorization": f"Bearer {self._stage.api_token}"}, timeout=TIMEOUT_S
-        )
+        """An answer of Tocsin's API. Raises Unavailable when there is none."""
+        try:
+            answer = self._session().get(
+                self._stage.url + path, headers={"Authorization": f"Bearer {self._stage.api_token}"}, timeout=TIMEOUT_S
+            )
+        except requests.RequestException as error:
+            raise self._stage.gone(type(error).__name__) from error
         answer.raise_for_status()
         body = orjson.loads(answer.content)
         assert isinstance(body, dict)
@@ -66,12 +69,15 @@ class Courier:
     def _send(self, post: Post) -> None:
         hook, secret = self._stage.secret_of(post.source)
         raw = orjson.dumps(post.body)
-        answer = self._session().post(
-            f"{self._stage.url}/hooks/{hook}",
-            data=raw,
-            headers=signed(post, raw, secret, now=datetime.now(UTC)),
-            timeout=TIMEOUT_S,
-        )
+        try:
+            answer = self._session().post(
+                f"{self._stage.url}/hooks/{hook}",
+                data=raw,
+                headers=signed(post, raw, secret, now=datetime.now(UTC)),
+                timeout=TIMEOUT_S,
+            )
+        except requests.RequestException as error:
+            raise self._stage.gone(type(error).__name__) from error
         with self._lock:
             self.tally.posted += 1
             if answer.status_code != ACCEPTED:

@@ -38,6 +38,7 @@ START_WITHIN_S = 120.0
 STOP_STEPS = ((signal.SIGTERM, 20.0), (signal.SIGKILL, 2.0))
 NOT_YET = "http://127.0.0.1:9"
 """Stands for an address until its stand-in listens (RFC 863's port: nothing does)."""
+LOG = "up.log"
 _ENV = re.compile(r"\{\s*env:\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}")
 
 
@@ -56,6 +57,10 @@ class Stage:
     @property
     def api_token(self) -> str:
         return self.settings["TOCSIN_API_TOKEN"]
+
+    def gone(self, why: str) -> Unavailable:
+        """What to say when the installation does not answer any more."""
+        return Unavailable(f"Tocsin does not answer at {self.url} ({why}); {_last_lines(self.directory / LOG)}")
 
     def secret_of(self, source: str) -> tuple[str, str]:
         """Name and secret of the hook that takes this producer's messages in production."""
@@ -186,7 +191,7 @@ def _text(value: object) -> str:
 def _start(
     address: Address, mappings: Path, directory: Path, secret: Mapping[str, str], stack: ExitStack
 ) -> dict[str, str]:
-    data, log = directory / "data", directory / "up.log"
+    data, log = directory / "data", directory / LOG
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
     command = [
         *(sys.executable, "-m", "tocsin.cli", "up"),
@@ -198,10 +203,13 @@ def _start(
     deadline = time.monotonic() + START_WITHIN_S
     while not (settings := settings_of(data)) or address.answers("/readyz") != HTTPStatus.OK:
         if process.poll() is not None or time.monotonic() > deadline:
-            last = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
-            raise Unavailable(f"Tocsin did not start; its last lines:\n{last}")
+            raise Unavailable(f"Tocsin did not start; {_last_lines(log)}")
         time.sleep(0.1)
     return settings
+
+
+def _last_lines(log: Path) -> str:
+    return "its last lines:\n" + "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
 
 
 def _free_port() -> int:

@@ -25,7 +25,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "alert.joined": (
         "A new or re-fired alert joined an incident.",
         "`opened` (a new one), `grouped` (shares a cause with its members), `former_incident` (its last occurrence's, "
-        "still open), `reopened` (resolved a short time ago)",
+        "still open), `reopened` (resolved a short time ago, or a check of hours tells of it late)",
     ),
     "alert.deduplicated": ("A report was folded into an alert that we know.", "a [transition](#transition)"),
     "alert.expired": ("Nobody said that it ended, and its time is over.", "`expired`"),
