@@ -68,6 +68,8 @@ def noted(
 def usual_of(history: History, value: float, hour: int) -> Usual | None:
     """`value` beside what the history tells of its kind: of the same hour of the week, else of the day, else of any;
     None with fewer than FEWEST values. `hour` counts since 1970."""
+    if len(history.outcomes) < FEWEST:
+        return None  # the usual case, and this is asked of every report
     passed = [place for place, outcome in enumerate(history.outcomes) if outcome == PASSED]
     if history.of is Measure.MOVE and passed:
         # Failed checks are part of the day's course here, but only beside passed ones: alone they are its extremes.

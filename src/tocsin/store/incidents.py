@@ -54,23 +54,27 @@ def load_incidents(
     by_incident: dict[UUID, list[AlertState]] = {}
     for row in members:
         by_incident.setdefault(row.id, []).append(states[row.fingerprint])
-    for incident_id, left in _left(connection, ids).items():
+    for incident_id, left in _left(connection, ids, min((row.opened_at for row in heads), default=None)).items():
         by_incident.setdefault(incident_id, []).extend(left)
     return {row.id: incident_of(row, tuple(by_incident.get(row.id, ()))) for row in heads}
 
 
-def _left(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, list[AlertState]]:
+def _left(connection: Connection, ids: Sequence[UUID], since: datetime | None) -> dict[UUID, list[AlertState]]:
     """Members that fire again in a later incident by now, as they ended in this one: it is still about them, whether
     it is decided before they moved on or after."""
     found = rows(
         connection,
         "SELECT o.incident_id, o.starts_at, o.ends_at, a.state::text AS state FROM ("
         "  SELECT DISTINCT ON (incident_id, fingerprint) * FROM occurrences WHERE incident_id = ANY(:ids)"
+        # days to look at: every day of the past and the coming ones has a partition of its own
+        "   AND written_at >= CAST(:since AS timestamptz) - interval '1 hour'"
+        "   AND written_at < now() + interval '1 hour'"
         "  ORDER BY incident_id, fingerprint, episode DESC) AS o"
         " JOIN alerts a ON a.environment = o.environment AND a.fingerprint = o.fingerprint"
         "  AND a.incident_id IS DISTINCT FROM o.incident_id"
         " ORDER BY o.incident_id, o.starts_at, o.fingerprint LIMIT :limit",
         ids=list(ids),
+        since=since,
         limit=MAX_MEMBERS * len(ids),
     )
     left: dict[UUID, list[AlertState]] = {}

@@ -23,6 +23,7 @@ def near(connection: Connection, environment: str, incidents: Iterable[Incident]
     if not these:
         return []
     known = [causes_of(incident) for incident in these]
+    causes = sorted({cause for causes, probability in known if probability > STAY for cause in causes})
     found = rows(
         connection,
         "SELECT i.id, i.number, i.title, i.opened_at, i.parent_id, i.confirmed_change,"
@@ -33,14 +34,15 @@ def near(connection: Connection, environment: str, incidents: Iterable[Incident]
         "  AS records"
         " FROM incidents i WHERE i.environment = :environment AND i.state = 'open' AND (i.id = ANY(:parents)"
         "  OR i.parent_id = ANY(:ids) OR i.confirmed_change = ANY(:causes)"
-        "  OR CAST(i.attribution->'suspects'->0->>'probability' AS float8) > :stay"
+        "  OR :sure AND CAST(i.attribution->'suspects'->0->>'probability' AS float8) > :stay"
         "   AND (i.attribution->'suspects'->0->'change'->>'id' = ANY(:causes)"
         "    OR jsonb_exists_any(i.attribution->'suspects'->0->'members', CAST(:causes AS text[]))))"
         " ORDER BY i.opened_at, i.id LIMIT 500",
         environment=environment,
         ids=[incident.id for incident in these],
         parents=[incident.parent_id for incident in these if incident.parent_id is not None],
-        causes=sorted({cause for causes, probability in known if probability > STAY for cause in causes}),
+        causes=causes,
+        sure=bool(causes),
         stay=STAY,
     )
     return [_kin(row) for row in found]

@@ -28,11 +28,11 @@ def used(
         return {}
     found = rows(
         connection,
-        "SELECT destination, wanted->>'team' AS team, count(*) AS n FROM records"
+        "SELECT destination, team, count(*) AS n FROM records"
         " WHERE destination = ANY(:destinations) AND environment = :environment"
         " AND created_at > clock_timestamp() - CAST(:span AS interval)"
         " AND NOT EXISTS (SELECT FROM storms s WHERE s.id = records.incident_id)"
-        " GROUP BY destination, wanted->>'team'",
+        " GROUP BY destination, team",
         destinations=sorted(destinations),
         environment=environment,
         span=span,
