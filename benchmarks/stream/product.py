@@ -266,11 +266,9 @@ class Product:
         self._memories |= {i: fold.groups.remember(i) for i in self._grown}
         self._grown.clear()
         fold.groups = Groups(self._catalog)
-        self._known = known
+        self._known = set(newest)
         for incident_id in sorted(known):
-            fold.groups.recall(self._memories[incident_id])
-            if fold.incidents[incident_id].state is IncidentState.RESOLVED:
-                fold.groups.close(incident_id)
+            fold.groups.recall(self._memories[incident_id], aside=incident_id not in self._known)
 
     def _know(self, incident_id: UUID) -> None:
         """The incident of an alert that is told again is always recalled."""

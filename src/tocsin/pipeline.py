@@ -168,15 +168,15 @@ def _remembered(
     ids = {state.incident_id for state in states.values() if state.incident_id}
     if fingerprints:  # nothing else is grouped
         ids |= {*store.open_since(GROUPS_SINCE)}
-    looked = [since for w in waiting if isinstance(w.value, Alert) and (since := w.value.window_starts_at)]
-    if looked:
-        ids |= {*kin.alive_since(store.connection, store.environment, min(looked))}
     kept = people.recall(store.connection, store.environment, updates)
     ids |= {record.incident_id for each in kept.values() for record in each}
+    looked = [since for w in waiting if isinstance(w.value, Alert) and (since := w.value.window_starts_at)]
+    aside = {*kin.alive_since(store.connection, store.environment, min(looked))} - ids if looked else set()
+    ids |= aside
     known = store.courses(sorted(ids))
     groups = Groups(active.mappings.catalog)
     for memory in store.memories(sorted(ids)):
-        groups.recall(memory)
+        groups.recall(memory, aside=memory.incident_id in aside)
         if known[memory.incident_id].state is IncidentState.RESOLVED:
             groups.close(memory.incident_id)
     return Fold(

@@ -109,6 +109,15 @@ def test_a_late_drift_alert_joins_what_is_over_if_it_went_on_then() -> None:
     assert found.place(late(185, -55), alive=[FIRST]).incident_id == FIRST
 
 
+def test_what_is_recalled_for_late_checks_alone_takes_nothing_else() -> None:
+    known, found = groups(seen("dataset:orders")), Groups(WORLD)
+    found.recall(known.remember(FIRST), aside=True)
+    assert joined(found, seen("dataset:orders", 3)) is None
+    assert found.place(late(50, -10), alive=[FIRST]).incident_id == FIRST
+    found.add(FIRST, late(50, -10))
+    assert joined(found, seen("dataset:orders", 51)) == FIRST
+
+
 def test_a_check_of_a_day_must_mean_one_incident_more_than_all_others() -> None:
     found = groups(seen("dataset:orders"), others=[seen("dataset:orders", 70)])
     assert found.place(late(185, -55), alive=[FIRST]).incident_id == FIRST

@@ -239,18 +239,22 @@ class Groups:
             weights=tuple(group.weights[subject] for subject in group.subjects),
         )
 
-    def recall(self, memory: Memory) -> None:
-        """Know this incident again."""
-        row = self._row_of(memory.incident_id)
-        group = self._groups[row]
+    def recall(self, memory: Memory, *, aside: bool = False) -> None:
+        """Know this incident again; `aside`: only for checks that looked at the time when it went on."""
+        group = self._known.setdefault(memory.incident_id, _Group(memory.incident_id))
         group.times, group.first, group.last = list(memory.times), memory.first, memory.times[-1]
-        self._first[row], self._last[row] = group.first, group.last
         group.texts = dict.fromkeys(frozenset(text) for text in memory.texts)
         for subject, name in memory.names:
             self._name(group, subject, name)
         group.subjects = dict(memory.subjects)
         weights = memory.weights or (1.0,) * len(memory.subjects)  # kept by a release that did not weigh
         group.weights = dict(zip(group.subjects, weights, strict=True))
+        if aside:
+            self._closed.add(memory.incident_id)
+            return
+        self._closed.discard(memory.incident_id)
+        row = self._row_of(memory.incident_id)
+        self._first[row], self._last[row] = group.first, group.last
         self._weigh(row)
 
     def _name(self, group: _Group, subject: Subject, name: str) -> None:
