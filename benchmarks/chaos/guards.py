@@ -215,7 +215,9 @@ def _leased(as_seen: Callable[[Record], Record]) -> Any:  # noqa: ANN401 a patch
 
 
 def _no_compare() -> Sequence[Any]:
-    settle = records._SETTLE.replace("AND lease_token = :token", "")
+    compared = " AND r.lease_token = :token"
+    assert compared in records._SETTLE
+    settle = records._SETTLE.replace(compared, "")
     return (patch.object(records, "_SETTLE", settle),)
 
 
