@@ -115,6 +115,12 @@ def test_without_changes_no_change_is_certain() -> None:
     assert (found.no_change, found.suspects, found.other, found.candidates) == (1.0, (), 0.0, 0)
 
 
+def test_a_taught_scorer_answers_without_changes_too() -> None:
+    taught = Experience(confirmed=40, places={Subject("job:ingest-orders"): (3.0, 40.0)})
+    scored = attribute(STALE_ORDERS, [], ORDERS, now=at(9), experience=taught)
+    assert (scored.suspects, scored.no_change) == ((), 1.0)
+
+
 def test_a_change_after_the_alert_is_not_a_suspect() -> None:
     late = [change("late", "dataset:warehouse.orders", 6), change("future", "dataset:warehouse.orders", 3)]
     assert blamed(*late, minute=2).suspects == ()

@@ -125,6 +125,7 @@ class AlertReadsIn(_ReadingIn):
     resolved: Jmes | None = Field(default=None, description="Condition under which it has ended, instead of status.")
     starts_at: FoundRef | None = Field(default=None, description="Since when.")
     ends_at: FoundRef | None = Field(default=None, description="When it ended.")
+    window_starts_at: FoundRef | None = Field(default=None, description="Since when the check looked at data.")
     resource: FoundRef | None = Field(default=None, description="Which of several alike. Part of the identity.")
     segment: FoundRef | None = Field(default=None, description="Part of the data or users. Part of the identity.")
     region: FoundRef | None = Field(default=None, description="Where.")

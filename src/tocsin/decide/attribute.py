@@ -257,8 +257,8 @@ def _since(
 
 def _at_places(risks: Floats, known: Sequence[tuple[float, float] | None], places: NDArray[np.intp]) -> Floats:
     """log risks, moved to what was seen of each subject's own changes."""
-    counts = np.array([found or (0.0, 0.0) for found in known])[places]
-    seen = np.array([found is not None for found in known])[places]
+    counts = np.array([found or (0.0, 0.0) for found in known]).reshape(-1, 2)[places]
+    seen = np.array([found is not None for found in known], dtype=bool)[places]
     mean = np.exp(risks)
     caused, harmless = counts[:, 0] + SHRINK * mean, counts[:, 1] + SHRINK * (1 - mean)
     return np.where(seen, np.log(caused / (caused + harmless)), risks)

@@ -51,7 +51,7 @@ ENDED = frozenset(
 )
 """Words of senders that say an alert has ended; any other fires. A `table` says otherwise."""
 NOTHING_HOLDS = "no condition of the hook's reads holds"
-TIMES = frozenset({"starts_at", "ends_at", "occurred_at", "finished_at"})
+TIMES = frozenset({"starts_at", "ends_at", "window_starts_at", "occurred_at", "finished_at"})
 NUMBERS = frozenset({"observed", "threshold", "baseline", "sample_size"})
 
 Body = TypeVar("Body", bound=BaseModel)
