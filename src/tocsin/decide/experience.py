@@ -60,24 +60,16 @@ class Experience:
     """The time over which all this was seen."""
     confirmed: int = 0
 
-    @property
+    @cached_property
     def facts(self) -> bytes:
         """All of it in canonical form."""
-        return self._facts
-
-    @property
-    def remembered(self) -> bytes:
-        """The past in canonical form; empty where there is none."""
-        return self._remembered
-
-    @cached_property
-    def _facts(self) -> bytes:
         known: list[object] = [(kind, r.caused, r.harmless, r.lags) for kind, r in sorted(self.kinds.items())]
         known += [sorted(self.places.items()), self.spread, self.first, self.background_per_day, self.confirmed]
         return orjson.dumps(known) + self.remembered
 
     @cached_property
-    def _remembered(self) -> bytes:
+    def remembered(self) -> bytes:
+        """The past in canonical form; empty where there is none."""
         return canonical(self.past) if self.past else b""
 
     @property

@@ -187,10 +187,12 @@ class Fold:
 
     def _alive(self, since: datetime | None) -> list[UUID]:
         """Incidents that were not over before that time and have alerted since, or shortly before."""
+        if since is None:
+            return []
         return [
             incident.id
-            for incident in (self.incidents.values() if since is not None else ())
-            if since and (incident.resolved_at or since) >= since and incident.last_alert_at >= since - SHORTLY
+            for incident in self.incidents.values()
+            if (incident.resolved_at or since) >= since and incident.last_alert_at >= since - SHORTLY
         ]
 
     def _former(self, known: AlertState | None, at: datetime) -> Course | None:

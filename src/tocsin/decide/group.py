@@ -155,7 +155,7 @@ class Groups:
         minute = minute_of(seen.at)
         chance = math.log(rate_per_day / 1440 + 1e-5)
         now = self._place_now(seen, subject, minute, chance)
-        late = self._place_late(seen, subject, chance, alive) if seen.since is not None else None
+        late = self._place_late(seen, subject, chance, alive)
         return late if late is not None and (now.incident_id is None or late.llr > now.llr) else now
 
     def _place_now(self, seen: Seen, subject: Subject, minute: float, chance: float) -> Placement:
@@ -184,10 +184,11 @@ class Groups:
         """By the time that its check looked at: in a check of six hours whatever began within them shows at their end,
         one chance in their 360 minutes; before and after them the chance falls as for other alerts. As much may have
         begun in hours, the best must be likelier than chance and all others together."""
-        assert seen.since is not None
+        if seen.since is None or subject not in self._topology.index:
+            return None
         since, until = minute_of(seen.since), minute_of(seen.at)
         others, best = 1.0, (0.0, math.inf, UUID(int=0))
-        for group in (self._known[i] for i in alive if i in self._known) if subject in self._topology.index else ():
+        for group in (self._known[i] for i in alive if i in self._known):
             if (apart := group.apart(since, until)) > TTL_MIN:
                 continue
             alerts = alerts_in_the_end(subject, group.weights, self._topology) * group.again(subject, until)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
@@ -46,12 +46,7 @@ class Courier:
 
     def ask(self, path: str) -> dict[str, Any]:
         """An answer of Tocsin's API. Raises Unavailable when there is none."""
-        try:
-            answer = self._session().get(
-                self._stage.url + path, headers={"Authorization": f"Bearer {self._stage.api_token}"}, timeout=TIMEOUT_S
-            )
-        except requests.RequestException as error:
-            raise self._stage.gone(type(error).__name__) from error
+        answer = self._called("GET", path, headers={"Authorization": f"Bearer {self._stage.api_token}"})
         answer.raise_for_status()
         body = orjson.loads(answer.content)
         assert isinstance(body, dict)
@@ -69,19 +64,19 @@ class Courier:
     def _send(self, post: Post) -> None:
         hook, secret = self._stage.secret_of(post.source)
         raw = orjson.dumps(post.body)
-        try:
-            answer = self._session().post(
-                f"{self._stage.url}/hooks/{hook}",
-                data=raw,
-                headers=signed(post, raw, secret, now=datetime.now(UTC)),
-                timeout=TIMEOUT_S,
-            )
-        except requests.RequestException as error:
-            raise self._stage.gone(type(error).__name__) from error
+        headers = signed(post, raw, secret, now=datetime.now(UTC))
+        answer = self._called("POST", f"/hooks/{hook}", headers=headers, body=raw)
         with self._lock:
             self.tally.posted += 1
             if answer.status_code != ACCEPTED:
                 self.tally.refused.append(f"{hook} answered {answer.status_code}: {answer.text[:200]}")
+
+    def _called(self, method: str, path: str, *, headers: Mapping[str, str], body: bytes = b"") -> requests.Response:
+        url = self._stage.url + path
+        try:
+            return self._session().request(method, url, data=body, headers=dict(headers), timeout=TIMEOUT_S)
+        except requests.RequestException as error:
+            raise self._stage.gone(type(error).__name__) from error
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)

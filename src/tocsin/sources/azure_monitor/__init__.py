@@ -12,7 +12,7 @@ from tocsin.domain.message import Hook, Message, Normalized, Source
 from tocsin.sources._flat import Fields
 from tocsin.sources._json import parsed_object, text
 from tocsin.sources._verify import shared_secret
-from tocsin.sources.azure_monitor import common_alert_schema, legacy
+from tocsin.sources.azure_monitor import essentials, legacy
 from tocsin.sources.azure_monitor.resource import NAME
 
 
@@ -21,7 +21,7 @@ def normalize(message: Message, hook: Hook) -> Normalized:
     body = Fields(parsed_object(message.body))
     schema = text(body.data.get("schemaId"), 80).lower()
     if schema == "azuremonitorcommonalertschema" or "essentials" in body.inner("data"):
-        return common_alert_schema.read(body.need_inner("data"), message, hook)
+        return essentials.read(body.need_inner("data"), message, hook)
     if schema == "microsoft.insights/logalert":
         return legacy.log(body.need_inner("data"), message, hook)
     if "AlertRuleName" in body:

@@ -12,7 +12,7 @@ from tocsin.sources._flat import Fields, alert
 from tocsin.sources._identity import labels_of, subject_of
 from tocsin.sources._monitored import resource_beside
 from tocsin.sources.azure_monitor import activity
-from tocsin.sources.azure_monitor.common_alert_schema import SAYS_ONCE, STATES
+from tocsin.sources.azure_monitor.essentials import SAYS_ONCE, STATES
 from tocsin.sources.azure_monitor.resource import (
     NAME,
     Target,

@@ -1,4 +1,5 @@
-"""Alerts in Azure Monitor's common schema: metric, log, Prometheus, smart detection, budget, health and activity log.
+"""Alerts in Azure Monitor's common alert schema, whose facts lie in `essentials`: metric, log, Prometheus,
+smart detection, budget, health and activity log.
 
 https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-common-schema
 """
