@@ -188,6 +188,33 @@ def test_the_run_speaks_for_the_table_that_it_altered() -> None:
     assert (found.first.change.id, found.first.members) == ("run-8841", ("altered",))
 
 
+@pytest.mark.parametrize("promoted", [-1.0, -0.9, -0.3, -0.01])
+def test_a_promotion_speaks_for_the_registrations_before_it(promoted: float) -> None:
+    steps = [
+        change("created", "model:churn", promoted - 0.4, ChangeKind.MODEL_REGISTERED),
+        change("version:1", "model:churn", promoted - 0.2, ChangeKind.MODEL_REGISTERED),
+        change("champion", "model:churn", promoted, ChangeKind.MODEL_PROMOTED),
+    ]
+    found = attribute(incident(state("model:churn")), steps, ORDERS, now=at(1))
+    assert [(s.change.id, set(s.members)) for s in found.suspects] == [("champion", {"created", "version:1"})]
+
+
+def test_what_is_only_made_ready_is_no_likely_cause() -> None:
+    ready = [
+        change("built", "service:shop", -20, ChangeKind.BUILD_FINISHED),
+        change("pushed", "service:shop", -15, ChangeKind.ARTIFACT_PUBLISHED),
+    ]
+    live = change("deployed", "service:shop", -40)
+    found = attribute(incident(state("service:shop")), [*ready, live], ORDERS, now=at(1))
+    assert [s.change.id for s in found.suspects] == ["deployed", "pushed", "built"]
+
+
+def test_of_equals_the_latest_speaks() -> None:
+    pair = [change("a", "service:shop", -0.4), change("b", "service:shop", -0.2)]
+    [found] = attribute(incident(state("service:shop")), pair, ORDERS, now=at(1)).suspects
+    assert (found.change.id, found.members) == ("b", ("a",))
+
+
 def test_the_terms_of_overlapping_changes_have_a_json_form() -> None:
     pair = [change(name, f"service:{name}", -6, labels={"commit": "c0ffee"}) for name in ("shop", "churn-api")]
     found = attribute(incident(state("service:shop")), pair, ORDERS, now=at(1))

@@ -27,13 +27,13 @@ from tocsin.decide.pattern import Pattern
 from tocsin.decide.scene import Scene, scene_of
 from tocsin.decide.series import MISTAKEN, MOST_TESTED, NOT_TESTED, Courses, Onset, Series, Tested, began
 from tocsin.domain.catalog import Catalog
-from tocsin.domain.change import Change, ChangeKind, ChangeOutcome
+from tocsin.domain.change import PREPARES, Change, ChangeKind, ChangeOutcome
 from tocsin.domain.incident import Answer, Attribution, Incident
 from tocsin.domain.subject import Subject
 
 Floats = NDArray[np.float64]
 
-SCORER = "competing-intensities-4"
+SCORER = "competing-intensities-5"
 SKEW_SD_MIN = 1.0
 SKEW_PRIOR = 0.05
 """A change stamped after the alert: how many feeds are off at all, and by how many minutes (ours, on the safe side).
@@ -57,10 +57,16 @@ RISK_REVERT = (2.5, 22.5)
 RISK_FAILED_RUN = (2.0, 23.0)
 """8 %: a pipeline run that failed leaves stale data behind, one that succeeded seldom does. The factor 2 is a careful
 judgement, not a measurement; outcomes of other kinds stay neutral, since a failed deploy may or may not have acted."""
+RISK_PREPARES = (0.25, 24.75)
+"""1 %: a build, an artifact or a registered version runs nowhere yet; some serve whatever was published last (judgement)."""
 RISK_OUTAGE = (12.5, 12.5)
 """A feature outage is a fault already, not a change that may become one (judgement)."""
 
-
+_PRIORS = {
+    ChangeKind.FEATURE_OUTAGE: RISK_OUTAGE,
+    ChangeKind.SERVICE_ROLLEDBACK: RISK_REVERT,
+    **dict.fromkeys(PREPARES, RISK_PREPARES),
+}
 _NOTHING = KindRecord()
 
 
@@ -226,7 +232,8 @@ def _terms(candidates: Candidates, lags: Floats, experience: Experience, onset: 
     minutes = lags.copy()
     minutes[late] = SKEW_LAG_MIN
     records = experience.kinds
-    logs[0] = np.array([math.log(_mean(RISK, records.get(kind, _NOTHING))) for kind in KINDS])[candidates.kinds]
+    risks = [math.log(_mean(_PRIORS.get(kind, RISK), records.get(kind, _NOTHING))) for kind in KINDS]
+    logs[0] = np.array(risks)[candidates.kinds]
     for i in candidates.odd:
         change = candidates.changes[i]
         logs[0, i] = math.log(_mean(_prior(change), records.get(change.kind, _NOTHING)))
@@ -302,10 +309,8 @@ def _prior(change: Change) -> tuple[float, float]:
     kind = change.kind
     if kind is ChangeKind.PIPELINERUN_FINISHED:
         return RISK_FAILED_RUN if change.outcome is ChangeOutcome.FAILURE else RISK
-    if kind is ChangeKind.FEATURE_OUTAGE:
-        return RISK_OUTAGE
-    if kind is ChangeKind.SERVICE_ROLLEDBACK:
-        return RISK_REVERT
+    if (of_kind := _PRIORS.get(kind)) is not None:
+        return of_kind
     return RISK_REVERT if change.summary[:8].lower().startswith(("revert", "rollback")) else RISK
 
 

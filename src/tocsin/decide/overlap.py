@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tocsin.decide.candidates import Candidates
-from tocsin.domain.change import ChangeKind
+from tocsin.domain.change import PREPARES, ChangeKind
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
@@ -62,7 +62,9 @@ def heads(
 
 
 def _speaker(group: list[int], own: list[float], candidates: Candidates) -> int:
-    """The likeliest member; but a run speaks for what it altered: it is what people can look up and run again."""
+    """The likeliest member, the latest of equals; but a run speaks for what it altered: it is what people can look up
+    and run again. And what puts a version to work speaks for the steps that made it ready."""
     changes = candidates.changes
     runs = [i for i in group if changes[i].kind is ChangeKind.PIPELINERUN_FINISHED and "run_id" in changes[i].labels]
-    return max(runs or group, key=own.__getitem__)
+    works = [i for i in group if changes[i].kind not in PREPARES]
+    return max(runs or works or group, key=lambda i: (own[i], i))

@@ -30,6 +30,10 @@ class ChangeKind(StrEnum):
     CHANGE_REQUEST = "change.request"
 
 
+PREPARES = frozenset({ChangeKind.BUILD_FINISHED, ChangeKind.ARTIFACT_PUBLISHED, ChangeKind.MODEL_REGISTERED})
+"""What is made ready by these runs only after another step: a deploy, a promotion."""
+
+
 class ChangeOutcome(StrEnum):
     SUCCESS = "success"
     FAILURE = "failure"

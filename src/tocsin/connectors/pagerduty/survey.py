@@ -23,7 +23,7 @@ def survey(config: Config, keys: Sequence[str], since: datetime, http: Http) -> 
     """The incidents under these keys; without keys all that Tocsin triggered since."""
     rest = Rest(config, http)
     if not rest.usable:
-        return Failure("rejected", Reason.UNAUTHORIZED, detail="no api_token: PagerDuty's incidents cannot be read")
+        return Failure("rejected", Reason.UNAUTHORIZED, detail="PagerDuty's incidents cannot be read without api_token")
     if keys and len(keys) <= ONE_BY_ONE:
         return _each(rest, keys)
     return _listed(rest, frozenset(keys), since)
