@@ -58,7 +58,8 @@ RISK_FAILED_RUN = (2.0, 23.0)
 """8 %: a pipeline run that failed leaves stale data behind, one that succeeded seldom does. The factor 2 is a careful
 judgement, not a measurement; outcomes of other kinds stay neutral, since a failed deploy may or may not have acted."""
 RISK_PREPARES = (0.25, 24.75)
-"""1 %: a build, an artifact or a registered version runs nowhere yet; some serve whatever was published last (judgement)."""
+"""1 %: a build, an artifact or a registered version runs nowhere yet, though some serve what was published last
+(judgement)."""
 RISK_OUTAGE = (12.5, 12.5)
 """A feature outage is a fault already, not a change that may become one (judgement)."""
 
