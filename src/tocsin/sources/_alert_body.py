@@ -5,14 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from tocsin.domain.alert import Alert, Cohort, Distribution, Resolves, Sample, Severity, Status, Symptom
 from tocsin.domain.message import Hook, Message
 from tocsin.domain.subject import Subject
-from tocsin.sources._distribution import counted
+from tocsin.sources._distribution import MAX_BINS, counted
 from tocsin.sources._identity import environment_of, symptom_of
 from tocsin.sources._native import Labels, Link, Links, Moment, Span, Strict, Word, Words, text_labels
+from tocsin.sources._values import MAX_VALUES, Value, spread_of
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -27,20 +28,44 @@ class SampleBody(Strict):
 
 
 class DistributionBody(Strict):
-    """Binned shares of one feature or prediction: in the reference data and now. The three lists are equally long."""
+    """How one feature or prediction is spread, in the reference data and now: shares of bins (three lists, equally
+    long), or the values themselves, which are binned on arrival and not kept."""
 
-    labels: list[Word] = Field(min_length=1, max_length=200, description="Names of the bins.")
-    reference: list[Share] = Field(description="Share of each bin in the reference data.")
-    current: list[Share] = Field(description="Share of each bin now.")
+    labels: list[Word] = Field(default=[], max_length=MAX_BINS, description="Names of the bins.")
+    reference: list[Share] = Field(default=[], description="Share of each bin in the reference data.")
+    current: list[Share] = Field(default=[], description="Share of each bin now.")
     reference_size: int | None = Field(
         default=None, ge=1, lt=2**63, description="Rows in the reference; with `sample_size` the drift can be tested."
     )
+    reference_values: list[Value] = Field(
+        default=[], max_length=MAX_VALUES, description="Instead of bins: the reference's values, numbers or words."
+    )
+    current_values: list[Value] = Field(default=[], max_length=MAX_VALUES, description="And those of now.")
 
     @model_validator(mode="after")
-    def _equally_long(self) -> Self:
-        if not len(self.labels) == len(self.reference) == len(self.current):
+    def _one_form(self) -> Self:
+        if self.reference_values or self.current_values:
+            if self.labels or self.reference or self.current:
+                raise ValueError("bins and values say the same: send one of them")
+            self._binned = spread_of(self.reference_values, self.current_values)
+        elif not len(self.labels) == len(self.reference) == len(self.current):
             raise ValueError("labels, reference and current must be equally long")
+        elif not self.labels:
+            raise ValueError("labels, reference and current are missing, or reference_values and current_values")
         return self
+
+    _binned: Distribution | None = PrivateAttr(default=None)
+
+    @property
+    def spread(self) -> Distribution:
+        """Either form over its bins."""
+        return self._binned or Distribution(
+            labels=tuple(self.labels),
+            reference=tuple(self.reference),
+            current=tuple(self.current),
+            reference_size=self.reference_size or counted(self.reference),
+            current_size=counted(self.current),
+        )
 
 
 class AlertBody(Strict):
@@ -99,7 +124,7 @@ def alert_of(body: AlertBody, message: Message, hook: Hook, *, source: str) -> A
         summary=body.summary or body.name,
         received_at=message.received_at,
         ends_at=_end(body),
-        distribution=_distribution(body.distribution),
+        distribution=body.distribution.spread if body.distribution else None,
         samples=tuple(Sample(**sample.model_dump()) for sample in body.samples),
         labels=labels,
         **same,
@@ -114,15 +139,3 @@ _SAME = sorted(
 
 def _end(body: AlertBody) -> datetime | None:
     return body.ends_at if body.status is Status.RESOLVED else None
-
-
-def _distribution(body: DistributionBody | None) -> Distribution | None:
-    if body is None:
-        return None
-    return Distribution(
-        labels=tuple(body.labels),
-        reference=tuple(body.reference),
-        current=tuple(body.current),
-        reference_size=body.reference_size or counted(body.reference),
-        current_size=counted(body.current),
-    )

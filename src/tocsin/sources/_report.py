@@ -22,6 +22,7 @@ from tocsin.sources._identity import cohort_of, link_of
 from tocsin.sources._json import parsed, shaped
 from tocsin.sources._shape import Count
 from tocsin.sources._times import moment
+from tocsin.sources._values import Value, spread_of
 
 MAX_SAMPLES = 5
 
@@ -38,12 +39,15 @@ class Offender(BaseModel):
 
 class Spread(BaseModel):
     """How one column was spread: weights of the bins in the reference data and now. `reference_size` says of how many
-    rows the reference is, where its weights are shares: with it the drift can be tested."""
+    rows the reference is, where its weights are shares: with it the drift can be tested. Instead of bins the values
+    themselves, which are binned on arrival and not kept."""
 
     labels: list[Any] = []
     reference: list[Any] = []
     current: list[Any] = []
     reference_size: Any = None
+    reference_values: list[Value] = []
+    current_values: list[Value] = []
 
 
 class Envelope(BaseModel):
@@ -132,6 +136,11 @@ class Envelope(BaseModel):
         told = self.distributions.get(column)
         if told is None:
             return None
+        if told.reference_values and told.current_values:
+            try:
+                return spread_of(told.reference_values, told.current_values)
+            except ValueError as error:
+                raise BadPayload(str(error), path=f"distributions.{column}") from None
         return binned(told.labels, told.reference, told.current, reference_size=told.reference_size)
 
 
