@@ -313,7 +313,10 @@ def _message(request: Request, hook: Hook, now: datetime, body: bytes) -> Messag
 
 
 def _harmless(fields: Mapping[str, str]) -> dict[str, str]:
-    return {name: value[:2048] for name, value in fields.items() if name != KEY_URL and not _holds_a_secret(name)}
+    kept = {name: value[:2048] for name, value in fields.items() if name != KEY_URL and not _holds_a_secret(name)}
+    if any("\0" in text for text in (*kept, *kept.values())):  # PostgreSQL keeps none, and nobody means one
+        return {name.replace("\0", "\ufffd"): value.replace("\0", "\ufffd") for name, value in kept.items()}
+    return kept
 
 
 @lru_cache(maxsize=1024)

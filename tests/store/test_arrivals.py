@@ -1,7 +1,11 @@
 """A message is durable before it is answered: in the database, or in the spool while that is away."""
 
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +15,7 @@ from sqlalchemy.engine import make_url
 
 from tocsin.domain.errors import BadSetting, Unavailable
 from tocsin.store import Database, inbox
-from tocsin.store.arrivals import Arrival, Spool, Writer
+from tocsin.store.arrivals import DATABASE_TIMEOUT_S, Arrival, Spool, Writer
 from tocsin.store.database import run
 from tocsin.store.sealed import Seal
 
@@ -81,6 +85,61 @@ def test_a_database_that_is_away_is_told_at_once_and_found_again(database: str, 
         assert lost.away
         assert not lost.probe()
     assert writer.probe()
+
+
+def together(writer: Writer, arrivals: list[Arrival]) -> list[tuple[str, float]]:
+    """How each ended when all were written at once, and after how many seconds."""
+    start = threading.Barrier(len(arrivals))
+
+    def write(one: Arrival) -> tuple[str, float]:
+        start.wait()
+        began = time.monotonic()
+        try:
+            writer.write(one)
+        except Unavailable as error:
+            return type(error).__name__, time.monotonic() - began
+        return "kept", time.monotonic() - began
+
+    with ThreadPoolExecutor(len(arrivals)) as threads:
+        return list(threads.map(write, arrivals))
+
+
+def test_what_arrives_at_once_is_kept_at_once_and_one_bad_row_takes_no_other_with_it(
+    store: Database, writer: Writer
+) -> None:
+    seal = Seal([KEY])
+    for _ in range(5):
+        good = [arrival(seal=seal) for _ in range(40)]
+        bad = replace(arrival(seal=seal), query={"x": "\0"})
+        ends = [end for end, _ in together(writer, [*good[:20], bad, *good[20:]])]
+        assert (ends.count("kept"), ends[20]) == (40, "Unstorable")
+        assert not writer.away
+        assert {c.message.id for c in inbox.claim(store, seal)} == {one.id for one in good}
+
+
+def test_nobody_waits_long_for_a_database_that_hangs_and_all_are_told(store: Database, writer: Writer) -> None:
+    writer.write(arrival())
+    with store.transaction() as other:
+        run(other, "LOCK TABLE messages IN ACCESS EXCLUSIVE MODE")
+        ends = together(writer, [arrival() for _ in range(20)])
+    assert {end for end, _ in ends} == {"Unavailable"}
+    assert max(seconds for _, seconds in ends) < 2 * DATABASE_TIMEOUT_S + 0.5
+    assert writer.probe()
+    assert {end for end, _ in together(writer, [arrival() for _ in range(20)])} == {"kept"}
+
+
+def test_a_spooled_line_that_the_database_refuses_is_set_aside_and_the_rest_is_kept(
+    store: Database, writer: Writer, spool: Spool, tmp_path: Path
+) -> None:
+    seal = Seal([KEY])
+    bad, good = replace(arrival(seal=seal), query={"x": "\0"}), arrival(seal=seal)
+    spool.append(bad)
+    spool.append(good)
+    assert spool.drain(writer) == 1
+    assert not spool.pending
+    assert [c.message.id for c in inbox.claim(store, seal)] == [good.id]
+    [damaged] = tmp_path.glob("*.damaged")
+    assert str(bad.id) in damaged.read_text()
 
 
 def test_spooled_messages_reach_the_database_once_also_those_of_a_dead_process(

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from pathlib import Path
 from uuid import UUID
 
 from werkzeug.test import Client
@@ -56,6 +57,20 @@ def test_a_body_nobody_can_read_is_still_accepted(client: Client, world: World) 
     assert client.post("/hooks/am", data=b"[" * 100_000).status_code == 202
     world.settle()
     assert len(world.sql("SELECT FROM quarantine")) == 2
+
+
+def test_bytes_that_the_database_cannot_keep_stop_nobody(
+    client: Client, world: World, receiver: Receiver, tmp_path: Path
+) -> None:
+    alert = {"labels": {"alertname": "a\0b", "service": "check\0out"}, "status": "firing", "annotations": {"x": "\0"}}
+    body = json.dumps({"version": "4", "status": "firing", "alerts": [alert], "groupKey": "\0", "receiver": "\0"})
+    assert client.post("/hooks/am?x=%00&a%00=1&b=%ff", data=body, headers={"X-Thing": "\x85"}).status_code == 202
+    assert client.post("/hooks/am%00", data=body).status_code == 404
+    assert client.post("/hooks/am", data=b"{}").status_code == 202
+    assert not list((tmp_path / "spool").glob("*"))
+    world.settle()
+    assert len(world.sql("SELECT FROM messages")) == 2
+    assert len(world.sql("SELECT FROM alerts WHERE state -> 'alert' ->> 'source' = 'alertmanager'")) == 1
 
 
 def test_health_readiness_and_metrics_answer(client: Client) -> None:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from io import FileIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -45,15 +46,12 @@ class Arrival:
     body: bytes
 
 
+MOST = 16
+"""Messages of one commit: as many as there may be requests under way in a process, and few shapes of one statement."""
 PAGE = 8192
 """Bytes of a page of PostgreSQL: a row of this size, of noise that does not compress, needs room on the disk."""
 
-_INSERT = """
-WITH kept AS (
-    INSERT INTO messages (id, received_at, hook, source, environment, headers, query, body)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %b) ON CONFLICT DO NOTHING RETURNING id, received_at, environment)
-INSERT INTO inbox (id, received_at, environment) SELECT id, received_at, environment FROM kept ON CONFLICT DO NOTHING
-"""
+_ROW = "(%s, %s, %s, %s, %s, %s, %s, %b)"
 _TRY = """
 INSERT INTO messages (id, received_at, hook, source, environment, headers, query, body)
 VALUES (gen_random_uuid(), now(), '', '', '', '{}', '{}', %b)
@@ -67,8 +65,26 @@ class _Bounded(psycopg.Connection[tuple[Any, ...]]):
         return super().wait(gen, interval, DATABASE_TIMEOUT_S if timeout is None else timeout)
 
 
+class Unstorable(Unavailable):
+    """The database answers, and refuses this row. It would again."""
+
+
+class _Turn:
+    """One arrival that waits for its commit."""
+
+    def __init__(self, arrival: Arrival) -> None:
+        self.arrival = arrival
+        self.called = threading.Lock()
+        self.called.acquire()
+        self.taken = False
+        """Somebody commits it, or has."""
+        self.error: Unavailable | None = Unavailable("it was not written")
+
+
 class Writer:
-    """Writes arrivals into PostgreSQL, one connection a thread."""
+    """Writes arrivals into PostgreSQL over one connection, for any number of threads. What arrives while a commit is
+    under way waits for it, and is then committed together: a busy receiver pays for one statement and one flush for
+    several messages, and a message that comes alone waits for nobody."""
 
     def __init__(self, url: str) -> None:
         parts = make_url(url)
@@ -77,63 +93,131 @@ class Writer:
             connect_timeout=2,
             options="-c timezone=UTC -c statement_timeout=250",
         )
-        self._local = threading.local()
+        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+        """Only who leads uses it."""
+        self._order = threading.Lock()
+        self._waiting: list[_Turn] = []
+        self._busy = False
         self.away = False
         """The database failed; until `probe` finds it back, messages go straight to the spool."""
 
     def write(self, arrival: Arrival) -> None:
-        """Raises Unavailable when the row may not be durable."""
+        """Raises Unavailable when the row may not be durable, Unstorable when the database refuses it for itself."""
         if self.away:
             raise Unavailable("the database is away")
+        turn = _Turn(arrival)
+        with self._order:
+            self._waiting.append(turn)
+            leads, self._busy = not self._busy, True
+        if not leads and not turn.called.acquire(timeout=DATABASE_TIMEOUT_S) and self._gives_up(turn):
+            raise Unavailable("the database did not answer in time")
+        if not turn.taken:
+            self._lead()
+        if turn.error is not None:
+            raise turn.error
+
+    def _gives_up(self, turn: _Turn) -> bool:
+        """Leave the queue, unless it is this one's turn by now. What another is committing meanwhile is written to
+        the spool as well, and is one message all the same: it has its id."""
+        with self._order:
+            if turn.called.acquire(blocking=False):
+                return False
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+            return True
+
+    def _lead(self) -> None:
+        """Commit all that waits, and call those who waited; then whoever came meanwhile leads."""
+        with self._order:
+            batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+            for turn in batch:
+                turn.taken = True
         try:
-            self._connection().execute(
-                _INSERT,
-                (
-                    arrival.id,
-                    arrival.received_at,
-                    arrival.hook,
-                    arrival.source,
-                    arrival.environment,
-                    orjson.dumps(arrival.headers).decode(),
-                    orjson.dumps(arrival.query).decode(),
-                    arrival.body,
-                ),
-                prepare=True,
+            self._settle(batch)
+        finally:
+            with self._order:  # who gives up must know whether it was called
+                self._busy = bool(self._waiting)
+                for turn in (*batch, *self._waiting[:1]):
+                    turn.called.release()
+
+    def _settle(self, batch: list[_Turn]) -> None:
+        """Give every turn its end. A row that the database refuses takes no other with it."""
+        error: Unavailable | None = Unavailable("the database is away")
+        if not self.away:
+            error = self._insert([turn.arrival for turn in batch])
+        if isinstance(error, Unstorable) and len(batch) > 1:
+            for turn in batch:
+                self._settle([turn])
+            return
+        for turn in batch:
+            turn.error = error
+
+    def _insert(self, arrivals: list[Arrival]) -> Unavailable | None:
+        try:
+            self._connected().execute(
+                _insert(len(arrivals)), [column for one in arrivals for column in _columns(one)], prepare=True
             )
+        except psycopg.DataError as error:
+            return Unstorable(f"the database refuses the message: {error}")
         except psycopg.Error as error:
             self.away = True
             self._drop()
-            raise Unavailable(f"the database does not answer: {type(error).__name__}") from error
+            return Unavailable(f"the database does not answer: {type(error).__name__}")
+        return None
 
     def probe(self) -> bool:
         """Can a row be written now? Clears or sets `away`. A full disk answers every question, so a row is really
         written, and taken back."""
         try:
-            with self._connection().transaction(force_rollback=True):
-                self._connection().execute(_TRY, (os.urandom(PAGE),))
+            with self._opened() as connection, connection.transaction(force_rollback=True):
+                connection.execute(_TRY, (os.urandom(PAGE),))
         except psycopg.Error:
             self.away = True
-            self._drop()
             return False
         self.away = False
         return True
 
     def close(self) -> None:
-        """Close this thread's connection."""
+        """Let go of the connection; nobody writes any more."""
         self._drop()
 
-    def _connection(self) -> psycopg.Connection[tuple[Any, ...]]:
-        connection: psycopg.Connection[tuple[Any, ...]] | None = getattr(self._local, "connection", None)
-        if connection is None or connection.closed:
-            connection = _Bounded.connect(self._conninfo, autocommit=True)
-            self._local.connection = connection
-        return connection
+    def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
+        if self._connection is None or self._connection.closed:
+            self._connection = self._opened()
+        return self._connection
+
+    def _opened(self) -> psycopg.Connection[tuple[Any, ...]]:
+        return _Bounded.connect(self._conninfo, autocommit=True)
 
     def _drop(self) -> None:
-        connection = getattr(self._local, "connection", None)
-        self._local.connection = None
+        connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+@lru_cache(maxsize=MOST)
+def _insert(rows: int) -> bytes:
+    """Message and inbox rows of so many arrivals, in one statement."""
+    return f"""
+    WITH kept AS (
+        INSERT INTO messages (id, received_at, hook, source, environment, headers, query, body)
+        VALUES {", ".join([_ROW] * rows)} ON CONFLICT DO NOTHING RETURNING id, received_at, environment)
+    INSERT INTO inbox (id, received_at, environment)
+    SELECT id, received_at, environment FROM kept ON CONFLICT DO NOTHING
+    """.encode()  # noqa: S608  no value is part of the text
+
+
+def _columns(arrival: Arrival) -> tuple[Any, ...]:
+    return (
+        arrival.id,
+        arrival.received_at,
+        arrival.hook,
+        arrival.source,
+        arrival.environment,
+        orjson.dumps(arrival.headers).decode(),
+        orjson.dumps(arrival.query).decode(),
+        arrival.body,
+    )
 
 
 class Spool:
@@ -244,15 +328,20 @@ def _drain_file(path: Path, writer: Writer) -> int:
             except (ValueError, KeyError, TypeError):
                 _set_aside(path, line)
                 continue
-            writer.write(arrival)
+            try:
+                writer.write(arrival)
+            except Unstorable:
+                _set_aside(path, line)
+                continue
             moved += 1
     return moved
 
 
 def _set_aside(path: Path, line: bytes) -> None:
-    """Keep a line that a failing disk has damaged beside the spool, and go on with the others."""
+    """Keep a line that a failing disk has damaged, or that the database refuses, beside the spool, and go on with the
+    others."""
     damaged = path.with_suffix(".damaged")
-    log.error("spool=%s holds a line that cannot be read; it is kept in %s", path, damaged)
+    log.error("spool=%s holds a line that cannot be stored; it is kept in %s", path, damaged)
     with damaged.open("ab") as file:
         file.write(line)
         file.flush()
