@@ -57,12 +57,21 @@ def noted(
     value beside the earlier ones. `known` is the state before the report, `transition` what the report did."""
     if transition in _OLD:
         return state
-    if transition in _OPENS:
+    history, opens = state.history, transition in _OPENS
+    if opens:
         minute = int(now.timestamp() // 60)
-        state = _with(state, opened=(*state.history.opened, minute)[-KEPT_OPENINGS:])
+        history = replace(history, opened=(*history.opened, minute)[-KEPT_OPENINGS:])
     if alert.distribution is not None:
-        return _of_distribution(state, alert, policy, now)
-    return _of_value(known, state, alert, transition, now)
+        return _of_distribution(replace(state, history=history), alert, policy, now)
+    if history.of is Measure.MOVE:
+        return replace(state, history=history)
+    usual = _beside(known, state, now, opens=opens)
+    value = alert.observed if alert.observed is not None and math.isfinite(alert.observed) else None
+    if value is not None and (opens or _is_quiet_check(known, alert)):
+        history = _kept(history, value, FAILED if opens else PASSED, now)
+    if history is state.history and usual is state.usual:
+        return state
+    return replace(state, history=history, usual=usual)
 
 
 def usual_of(history: History, value: float, hour: int) -> Usual | None:
@@ -128,28 +137,21 @@ def _of_distribution(state: AlertState, alert: Alert, policy: DriftPolicy, now: 
     kinds = "" if abs(mean) < policy.mean_shift else "+" if mean > 0 else "-"
     kinds += "~" if form >= policy.shape else ""
     state = _with_effect(state, Effect(at=at, kinds=kinds))
-    return _kept(state, move, FAILED if fails else PASSED, now, shape=shape)
+    return replace(state, history=_kept(state.history, move, FAILED if fails else PASSED, now, shape=shape))
 
 
 def _with_effect(state: AlertState, effect: Effect) -> AlertState:
     return _with(state, effects=(*state.history.effects, effect)[-KEPT_EFFECTS:])
 
 
-def _of_value(
-    known: AlertState | None, state: AlertState, alert: Alert, transition: Transition, now: datetime
-) -> AlertState:
-    if state.history.of is Measure.MOVE:
-        return state
-    value = alert.observed if alert.observed is not None and math.isfinite(alert.observed) else None
+def _beside(known: AlertState | None, state: AlertState, now: datetime, *, opens: bool) -> Usual | None:
+    """The firing value beside the earlier ones; a repeated one stands where it stood."""
     shown = state.alert.observed
-    opens = transition in _OPENS
-    if state.status is Status.FIRING and (opens or known is None or known.alert.observed != shown):
-        before = state.history if opens else _before_this_one(state.history)
-        known_value = shown is not None and math.isfinite(shown)
-        state = replace(state, usual=usual_of(before, shown or 0.0, _hour(now)) if known_value else None)
-    if value is None or not (opens or _is_quiet_check(known, alert)):
-        return state
-    return _kept(state, value, FAILED if opens else PASSED, now)
+    if state.status is not Status.FIRING or not (opens or known is None or known.alert.observed != shown):
+        return state.usual
+    if shown is None or not math.isfinite(shown):
+        return None
+    return usual_of(state.history if opens else _before_this_one(state.history), shown, _hour(now))
 
 
 def _is_quiet_check(known: AlertState | None, alert: Alert) -> bool:
@@ -171,17 +173,16 @@ def _before_this_one(history: History) -> History:
     return replace(history, hours=history.hours[:-1], values=history.values[:-1], outcomes=history.outcomes[:-1])
 
 
-def _kept(state: AlertState, value: float, outcome: str, now: datetime, *, shape: float | None = None) -> AlertState:
+def _kept(history: History, value: float, outcome: str, now: datetime, *, shape: float | None = None) -> History:
     """With this value: it replaces one of the same hour; old and surplus ones go."""
-    history = state.history
     latest = history.hours[-1] if history.hours else 0
     hour = max(_hour(now), latest)  # what was spooled while the database was away may come late
     kept = len(history.hours) - (1 if hour == latest else 0)
     first = max(kept + 1 - KEPT_HOURS, 0)
     while first < kept and history.hours[first] < hour - KEPT_FOR:
         first += 1
-    return _with(
-        state,
+    return replace(
+        history,
         hours=(*history.hours[first:kept], hour),
         values=(*history.values[first:kept], _rounded(value)),
         shapes=(*history.shapes[first:kept], _rounded(shape)) if shape is not None else (),

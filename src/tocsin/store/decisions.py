@@ -20,7 +20,7 @@ from tocsin.domain.incident import Course, Incident, IncidentState, Memory, Simi
 from tocsin.domain.message import RecordUpdate
 from tocsin.store.database import DECIDE_LOCK, Database, bulk, rows, run
 from tocsin.store.inbox import write_audit
-from tocsin.store.incidents import STATE, load_changes, load_incidents, load_similar
+from tocsin.store.incidents import load_changes, load_incidents, load_similar, state_of
 from tocsin.store.intake import GRACE
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Decisions:
             environment=self.environment,
             fingerprints=list(fingerprints),
         )
-        states = [STATE.validate_json(row.state) for row in found]
+        states = [state_of(row.state) for row in found]
         return {state.fingerprint: state for state in states}
 
     def decided_until(self, signals: Sequence[Waiting]) -> datetime:
@@ -139,7 +139,7 @@ class Decisions:
             until=until,
             limit=limit,
         )
-        return [STATE.validate_json(row.state) for row in found]
+        return [state_of(row.state) for row in found]
 
     def due_incidents(self, limit: int) -> list[UUID]:
         """Incidents whose decision is asked for again."""

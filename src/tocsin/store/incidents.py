@@ -33,6 +33,13 @@ MAX_CHANGES = 5000
 """Changes that are looked at as possible causes: 70 an hour over three days."""
 
 
+@lru_cache(maxsize=2048)
+def state_of(told: str) -> AlertState:
+    """An alert's state from its row. In a storm a growing incident is judged and scored again and again with the same
+    members: what has not moved is not read again."""
+    return STATE.validate_json(told)
+
+
 def load_incidents(
     connection: Connection, ids: Sequence[UUID], known: Mapping[str, AlertState] | None = None
 ) -> dict[UUID, Incident]:
@@ -80,7 +87,7 @@ def _left(connection: Connection, ids: Sequence[UUID], since: datetime | None) -
     left: dict[UUID, list[AlertState]] = {}
     for row in found:
         ended = replace(
-            STATE.validate_json(row.state),
+            state_of(row.state),
             status=Status.RESOLVED,
             starts_at=row.starts_at,
             ends_at=row.ends_at,
@@ -103,7 +110,7 @@ def _states_of(connection: Connection, ids: Sequence[UUID], fingerprints: Sequen
         ids=list(ids),
         fingerprints=list(fingerprints),
     )
-    return {row.fingerprint: STATE.validate_json(row.state) for row in found}
+    return {row.fingerprint: state_of(row.state) for row in found}
 
 
 def incident_of(row: Row[Any], members: tuple[AlertState, ...]) -> Incident:
