@@ -99,7 +99,7 @@ def evidence_text(attribution: Attribution, display: str) -> str:
 def _counts(seen: SeenBefore) -> str:
     return (
         f"seen before: {seen.followed} of {seen.of} followed within 60 days, against {seen.others_followed} of"
-        f" {seen.others} windows at the same hour of other weeks; Fisher's exact p = {seen.p:.2g}, q = {seen.q:.2g}"
+        f" {seen.others} windows at the same hour of weeks nearby; Fisher's exact p = {seen.p:.2g}, q = {seen.q:.2g}"
     )
 
 

@@ -6,9 +6,9 @@ followed by an opening of one of the incident's alerts (correlation.md §2, "R_c
 - **Followed:** an alert opens within the lag by which half of such causes show (`lags.half_within`). A suspect that
   came earlier than that is not spoken for. Changes closer together than this lag count once; an outage counts once,
   from its first opening, so that changes made to mend it are not followed by what returns.
-- **Otherwise:** windows as long, at the same hour and weekday of other weeks, in which no such change acted. Changes
-  and alerts both come in working hours, and that alone is no sign (the time-stratified case-crossover of
-  epidemiology). What is done every day at one hour has no such window, and nothing is said of it.
+- **Otherwise:** windows as long, at the same hour and weekday of the two weeks before and after, in which no such
+  change acted. Changes and alerts both come in working hours and in busy months, and that alone is no sign (the
+  case-crossover of epidemiology). What is done every day at one hour has no such window, and nothing is said of it.
 - **Test:** Fisher's exact, one-sided; then Benjamini–Hochberg over the suspects that have a past. Counts are whole over
   60 days, the reference's half-life, and nothing before counts: an exact test knows no decayed counts.
 
@@ -39,8 +39,9 @@ Floats = NDArray[np.float64]
 
 SPAN = timedelta(days=60)
 """As far back as is looked: the half-life of the reference's counters."""
-WEEKS = np.array([sign * week * 7 * 86_400.0 for week in range(1, 9) for sign in (-1, 1)])
-"""Seconds to the same hour and weekday of the other weeks."""
+WEEKS = np.array([-2, -1, 1, 2]) * 7 * 86_400.0
+"""Seconds to the same hour and weekday of the weeks nearby: where changes and alerts both grow more over the months,
+weeks far away would make a sign of it (docs/attribution.md)."""
 MOST_MADE, MOST_OPENED = 200, 200
 """The latest changes of one kind to one subject, and the latest openings of one alert, that are looked at; where there
 are more, nothing before them is."""
@@ -48,8 +49,9 @@ MOST_ALERTS = 10
 """The incident's first alerts, those nearest to its cause."""
 SPEAKS = 0.1
 """q below which anything is said (correlation.md §2)."""
-AS_GOOD_AS_EQUAL = 1.1
-"""Suspects at least as probable as the first over this are as likely as it (judgement)."""
+AS_GOOD_AS_EQUAL = 1.25
+"""Suspects at least as probable as the first over this are as likely as it: percentages are right to within some four
+points (docs/attribution.md, ece), so that 45 % is not told from 36 % (judgement)."""
 
 Like = tuple[ChangeKind, Subject]
 """Changes of one kind to one subject."""
@@ -131,16 +133,17 @@ def _speaks(one: Suspect, spoken: Mapping[Like, SeenBefore]) -> bool:
 def _led(found: Attribution) -> Attribution:
     """Those seen before lead the suspects that are as good as equal to the first, in one band with it."""
     first = found.suspects[0]
-    if first.band is Band.UNLIKELY:
-        return found
-    equal = [
-        s for s in found.suspects if s.band is first.band and s.probability * AS_GOOD_AS_EQUAL >= first.probability
-    ]
+    least = first.probability / AS_GOOD_AS_EQUAL
+    equal = [one for one in found.suspects if one.band is first.band and one.probability >= least]
     led = sorted(equal, key=lambda one: one.seen_before is None)
     if led[0] is first:
         return found
     why = "the first are about as likely as one another, and such changes were followed by these alerts before"
-    return replace(found, suspects=(*led, *(s for s in found.suspects if s not in equal)), order_why=why)
+    return replace(
+        found,
+        suspects=(*led, *found.suspects[len(led) :]),
+        order_why=why if first.band is not Band.UNLIKELY else "",  # then none is told as the cause
+    )
 
 
 # --- counting ---
