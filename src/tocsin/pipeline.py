@@ -312,21 +312,19 @@ def _score(app: App, due: attribution.Due, catalog: Catalog) -> bool:
     """Score one incident; True when its reader would learn something. Once a person has named the cause, the last score
     stands: it is what the scorer is judged by."""
     from tocsin.decide.guard import guarded  # noqa: PLC0415 numpy and scipy load only where scoring runs
+    from tocsin.decide.recurrence import asked, seen_before  # noqa: PLC0415
 
     incident = due.incident
     if incident.confirmed_change and incident.attribution is not None:
         attribution.stop(app.database, incident.id)
         return False
     changes = _candidates(app, incident)
-    taught = _learned(app).of(incident.environment, catalog)
-    scored = guarded(
-        incident,
-        changes,
-        catalog,
-        now=app.database.now(),
-        experience=taught.experience,
-        record=taught.record,
-    )
+    learned, now = _learned(app), app.database.now()
+    taught = learned.of(incident.environment, catalog)
+    scored = guarded(incident, changes, catalog, now=now, experience=taught.experience, record=taught.record)
+    question = asked(incident, scored)
+    if question.like:
+        scored = seen_before(scored, question, learned.earlier(question, known_at=now))
     news = is_news(incident.attribution, scored)
     return attribution.keep(app.database, due, scored, tell=news) and news
 

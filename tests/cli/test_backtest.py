@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +168,33 @@ def test_a_line_that_does_not_fit_is_named(tmp_path: Path, line: str, words: str
     done = CliRunner().invoke(main, ["backtest", str(path)])
     assert done.exit_code == 2
     assert words in done.stderr
+
+
+def shop(week: int, *, others: bool = False) -> dict[str, Any]:
+    """A deploy of payments, on another weekday and hour each week, and checkout's alert 12 minutes later; nobody said
+    what it was. `others`: search was deployed a minute after it, so that either is as likely."""
+    at = datetime(2031, 2, 3, 8, tzinfo=UTC) + timedelta(weeks=week, days=week % 5, hours=2 * week % 9)
+    services = ["payments", "search"] if others else ["payments"]
+    return {
+        "id": f"week{week}",
+        "decide_at": (at + timedelta(minutes=17)).isoformat(),
+        "catalog": {"entries": [{"subject": "service:checkout", "depends_on": ["service:payments", "service:search"]},
+                                {"subject": "service:payments"}, {"subject": "service:search"}]},
+        "changes": [{"id": f"{name}{week}", "kind": "service.deployed", "subject": f"service:{name}",
+                     "occurred_at": (at + timedelta(minutes=n)).isoformat()} for n, name in enumerate(services)],
+        "alerts": [{"name": "Errors", "subject": "service:checkout", "fingerprint": "f1",
+                    "starts_at": (at + timedelta(minutes=12)).isoformat()}],
+    }  # fmt: skip
+
+
+def test_what_earlier_cases_saw_leads_where_two_are_as_good_as_equal(tmp_path: Path) -> None:
+    history = tmp_path / "history.jsonl"
+    history.write_text("".join(json.dumps(shop(week)) + "\n" for week in range(7)))
+    now = shop(7, others=True)
+    [plain, _] = backtest(tmp_path, [now])
+    [taught, _] = backtest(tmp_path, [now], "--learn", str(history))
+    assert [one["change"] for one in plain["suspects"]] == ["search7", "payments7"]
+    assert [one["change"] for one in taught["suspects"]] == ["payments7", "search7"]
+    assert plain["suspects"] == taught["suspects"][::-1], "the probabilities stand"
+    [among_them, *_] = backtest(tmp_path, [now, *(shop(week) for week in range(7))])
+    assert among_them == plain, "the other cases of its file teach nothing"

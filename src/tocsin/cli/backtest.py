@@ -62,6 +62,7 @@ def answered(case: Case, taught: Taught) -> tuple[dict[str, Any], list[tuple[set
     """The answer to one case: suspects best first, and the chance of no known change. Beside it each suspect's ids (of
     overlapping changes judged as one) with its probability."""
     from tocsin.decide.guard import shown
+    from tocsin.decide.recurrence import asked, seen_before
 
     if not case.members:  # nothing had begun by then: nothing is blamed
         return {"id": case.id, "suspects": [], "no_change": 1.0}, []
@@ -74,6 +75,8 @@ def answered(case: Case, taught: Taught) -> tuple[dict[str, Any], list[tuple[set
         record=taught.record,
         series=case.series,
     )
+    question = asked(case.incident, found)
+    found = seen_before(found, question, taught.chronicle.earlier(question))
     suspects = [
         {"change": one.change.id, "probability": round(one.probability, DIGITS), "band": one.band}
         for one in found.suspects

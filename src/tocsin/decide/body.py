@@ -334,6 +334,8 @@ def _evidence(scene: Scene, cause: Suspect, pen: Pen) -> list[str]:
         reasons.append(f"{counted(len(others), f'other {others[0].kind}')} {are} silent")
     if cause.expected > 1:
         reasons.append(f"{min(cause.seen, cause.expected)} of {cause.expected} watched items that rest on it alert")
+    if (before := cause.seen_before) is not None:
+        reasons.append(f"{before.followed} of {before.of} such changes were followed by these alerts before")
     if cause.typical_lag is not None:
         low, high = cause.typical_lag
         reasons.append(f"half of such causes show within {span(low)} to {span(high)}")

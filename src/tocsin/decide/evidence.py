@@ -11,7 +11,7 @@ from tocsin.decide.pattern import Pattern
 from tocsin.decide.remembered import NO_PAST, Past
 from tocsin.decide.series import NOT_TESTED, Onset, Tested, began
 from tocsin.domain.change import Change, ChangeKind, ChangeOutcome
-from tocsin.domain.incident import Attribution, Band, Suspect
+from tocsin.domain.incident import Attribution, Band, SeenBefore, Suspect
 from tocsin.domain.subject import Subject
 
 LIKELY, WORTH_A_LOOK = 0.8, 0.3
@@ -90,9 +90,17 @@ def evidence_text(attribution: Attribution, display: str) -> str:
             *([f"   path: {' > '.join(found.path)}"] if found.path else []),
             *(f"   for: {words}" for words in found.because),
             *(f"   against: {words}" for words in found.against),
+            *([f"   {_counts(found.seen_before)}"] if found.seen_before else []),
             "   score: " + ", ".join(f"{name} {value:+.2f}" for name, value in found.terms.items()),
         ]
     return "\n".join([*lines, "", f"Inputs {attribution.digest}: the same inputs give the same score."])
+
+
+def _counts(seen: SeenBefore) -> str:
+    return (
+        f"seen before: {seen.followed} of {seen.of} followed within 60 days, against {seen.others_followed} of"
+        f" {seen.others} windows at the same hour of weeks nearby; Fisher's exact p = {seen.p:.2g}, q = {seen.q:.2g}"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

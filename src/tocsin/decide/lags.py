@@ -84,6 +84,12 @@ def middle_half(kind: ChangeKind) -> tuple[timedelta, timedelta]:
     return timedelta(minutes=_quantile(median, 0.25)), timedelta(minutes=_quantile(median, 0.75))
 
 
+@lru_cache(maxsize=64)
+def half_within(kind: ChangeKind) -> timedelta:
+    """The lag within which half of such causes show: the median of the seed."""
+    return timedelta(minutes=_quantile(MEDIAN.get(kind, _DEPLOY), 0.5))
+
+
 def _quantile(median: float, share: float) -> float:
     low, high = 0.0, 1e6
     for _ in range(60):

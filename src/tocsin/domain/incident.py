@@ -52,6 +52,19 @@ class AdviceKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeenBefore:
+    """Earlier changes of one kind to one subject: how many of them were followed by one of the incident's alerts, and
+    in how many other windows of time such an alert opened too. `q` is `p` after Benjamini–Hochberg."""
+
+    followed: int
+    of: int
+    others_followed: int
+    others: int
+    p: float
+    q: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Suspect:
     """A change with its evidence. `lag` is onset minus change; `path` leads from the change's subject to the first
     affected subject; `expected`/`seen`: how many monitored dependants should alert and how many do."""
@@ -73,6 +86,8 @@ class Suspect:
     """Ids of overlapping changes that are judged as one with this one."""
     terms: Mapping[str, float] = field(default_factory=dict)
     """Additive log-odds by name; they sum to the shown logit."""
+    seen_before: SeenBefore | None = None
+    """What followed earlier changes like this one, when that is no chance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,11 +16,13 @@ from sqlalchemy import Connection, Row
 
 from tocsin.decide.experience import COLD, Confirmed, Experience, Exposure, learned
 from tocsin.decide.guard import LATEST, LEARNED, NO_RECORD, RIVALS, Record, Trial, judged
+from tocsin.decide.recurrence import Asked, Earlier
 from tocsin.domain.audit import AuditEntry
 from tocsin.domain.catalog import Catalog
 from tocsin.domain.change import Change, ChangeKind
 from tocsin.domain.incident import NOT_AMONG_THEM, Incident
 from tocsin.domain.subject import Subject
+from tocsin.store import earlier
 from tocsin.store.database import Database, rows, run
 from tocsin.store.inbox import write_audit
 from tocsin.store.incidents import ATTRIBUTION, load_changes_by_id, load_incidents
@@ -56,6 +58,10 @@ class Learned:
         found = read(self._database, environment, catalog, known_at=known_at)
         self._kept[environment] = (state, catalog, found)
         return found
+
+    def earlier(self, question: Asked, *, known_at: datetime) -> Earlier:
+        """What was known by then of the time before an incident."""
+        return earlier.read(self._database, question, known_at=known_at)
 
 
 _CONFIRMED = (
