@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tocsin.decide.candidates import Candidates, candidates_of
 from tocsin.decide.oddities import Oddities, oddities_of
+from tocsin.decide.onset import Beginning, beginning
 from tocsin.decide.overlap import overlapping
 from tocsin.decide.pattern import Pattern, Places
 from tocsin.decide.series import Courses, Series
@@ -28,6 +29,7 @@ class Scene:
     pattern: Pattern
     """By all laws alike."""
     courses: Courses
+    onset: Beginning | None
     candidates: Candidates
     lags: NDArray[np.float64]
     """Minutes from each change to the first alert."""
@@ -46,9 +48,11 @@ def scene_of(
     candidates = candidates_of(changes, pattern.onset_at, now)
     lags = (pattern.onset_at.timestamp() - candidates.stamps) / 60
     places = pattern.places(candidates.subjects)
+    courses = Courses(series, pattern, now)
     return Scene(
         pattern=pattern,
-        courses=Courses(series, pattern, now),
+        courses=courses,
+        onset=beginning(incident.members, courses, pattern),
         candidates=candidates,
         lags=lags,
         places=places,

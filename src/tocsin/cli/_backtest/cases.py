@@ -81,6 +81,7 @@ class AlertLine(_Lenient):
     symptom: Annotated[Symptom, _or(Symptom, Symptom.AVAILABILITY)] = Symptom.AVAILABILITY
     severity: Annotated[Severity, _or(Severity, Severity.ERROR)] = Severity.ERROR
     starts_at: Moment
+    window_starts_at: Moment | None = None
     ends_at: Moment | None = None
     fingerprint: str = ""
     model_version: str = ""
@@ -224,6 +225,7 @@ def _states(said: CaseLine) -> Iterator[AlertState]:
             summary="",
             received_at=one.starts_at,
             starts_at=one.starts_at,
+            window_starts_at=one.window_starts_at,
             model_version=one.model_version,
         )
         alert = replace(alert, fingerprint=one.fingerprint) if one.fingerprint else alert
