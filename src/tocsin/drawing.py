@@ -31,7 +31,7 @@ NAMES, LEFT, RIGHT, REMARKS = 16, 310, 786, 800
 """Pixels from the left: names of lines, the axis from and to, remarks."""
 
 INK, GREY, FAINT, RULE = "#1a1a1a", "#5f5f5f", "#9a9a9a", "#dddddd"
-CAUSE = "#0072B2"
+CAUSE, UNSURE = "#0072B2", "#e8eef3"
 SEVERITIES = {
     Severity.CRITICAL: "#8c2d04",
     Severity.ERROR: "#D55E00",
@@ -83,6 +83,9 @@ class _Sheet:
     def _axis(self, shown: Timeline, foot: float) -> None:
         began, looked = x(shown.began), x(shown.looked)
         self.box(began, TOP, looked - began, foot - TOP + 12, color="#f4f1ec", zorder=0)
+        if shown.began_after is not None:
+            unsure = x(shown.began_after)
+            self.box(unsure, TOP, began - unsure, foot - TOP + 12, color=UNSURE, zorder=0)
         for tick in shown.ticks:
             self.line(x(tick.at), x(tick.at), TOP, foot + 12, color=RULE)
             self.text(x(tick.at), foot + 22, tick.clock, size=8, align="center", color=INK)

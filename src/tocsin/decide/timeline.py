@@ -64,7 +64,8 @@ def timeline(incident: Incident, changes: Sequence[Change], *, catalog: Catalog,
         ticks=tuple(_ticks(axis, pen)),
         stretched=axis.scale is not None,
         began=axis.place(axis.began),
-        began_words=f"began {pen.clock(axis.began)}",
+        began_after=axis.place(axis.after) if axis.after else None,
+        began_words=f"began {f'{pen.clock(axis.after)}–' if axis.after else ''}{pen.clock(axis.began)}",
         looked=axis.place(axis.looked),
         looked_words=f"{'over' if incident.state is IncidentState.RESOLVED else 'as of'} {pen.clock(axis.looked)}",
         day=f"{axis.began.day} {axis.began:%b %Y}, UTC",
@@ -82,6 +83,8 @@ class _Axis:
     began: datetime
     looked: datetime
     """The end of what is known."""
+    after: datetime | None
+    """It may have begun since then, where that is not known exactly."""
     scale: timedelta | None = None
     """Stretched: around the beginning distances up to this are even, farther ones shrink as in a logarithm."""
 
@@ -104,13 +107,16 @@ def _axis(incident: Incident, scored: Attribution, shown: Sequence[Suspect]) -> 
     after = max(looked - began, LEAST)
     causes = [suspect.change.occurred_at for suspect in shown]
     left = min(causes, default=began - max(BEFORE, after))
-    left = min(left, began - LEAST)
+    unsure = scored.onset_after
+    left = min(left, began - LEAST, *([unsure] if unsure else []))
     told_apart = min((max(abs(began - at), LEAST) for at in causes), default=after)
     told_apart = min(told_apart, after)
     right = max([looked, *causes])
     if causes and right - left > EVEN * told_apart:
-        return _Axis(left=left, right=max(right, began + LEAST), began=began, looked=looked, scale=told_apart / 2)
-    return _Axis(left=left, right=max(right, began + ROOM * (right - left)), began=began, looked=looked)
+        right, scale = max(right, began + LEAST), told_apart / 2
+        return _Axis(left=left, right=right, began=began, looked=looked, after=unsure, scale=scale)
+    right = max(right, began + ROOM * (right - left))
+    return _Axis(left=left, right=right, began=began, looked=looked, after=unsure)
 
 
 def _ticks(axis: _Axis, pen: Pen) -> list[Tick]:
@@ -165,9 +171,14 @@ def _cause(suspect: Suspect, confirmed: str, axis: _Axis, pen: Pen) -> Cause:
         name=f"{pen.change(suspect.change)}{together}",
         at=axis.place(suspect.change.occurred_at),
         probability="confirmed" if by_a_person else percent(suspect.probability),
-        lag=f"{span(lag)} {'before' if lag >= timedelta(0) else 'after'}",
+        lag=f"{_most(axis.after)}{span(lag)} {'before' if lag >= timedelta(0) else 'after'}",
         strong=by_a_person or suspect.band is not Band.UNLIKELY,
     )
+
+
+def _most(after: datetime | None) -> str:
+    """A lag to the end of the time in which it began is the longest that it may be."""
+    return "up to " if after else ""
 
 
 def _verdict(incident: Incident, scored: Attribution, began: datetime, pen: Pen) -> str:
@@ -182,7 +193,8 @@ def _verdict(incident: Incident, scored: Attribution, began: datetime, pen: Pen)
         return f"No likely cause: no known change explains it ({percent(scored.no_change)})"
     word = "Likely" if first.band is Band.LIKELY else "Possible"
     lag = began - first.change.occurred_at
-    when = f"{pen.clock(first.change.occurred_at)}, {span(lag)} {'before' if lag >= timedelta(0) else 'after'} it began"
+    how = f"{_most(scored.onset_after)}{span(lag)} {'before' if lag >= timedelta(0) else 'after'}"
+    when = f"{pen.clock(first.change.occurred_at)}, {how} it began"
     return f"{word} cause, {percent(first.probability)}: {pen.change(first.change)} at {when}"
 
 

@@ -75,6 +75,8 @@ class Timeline:
     stretched: bool
     """Distances to the beginning are compressed the more the larger they are."""
     began: float
+    began_after: float | None = None
+    """It began somewhere between this place and `began`; None: there."""
     began_words: str
     looked: float
     looked_words: str
