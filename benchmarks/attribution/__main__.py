@@ -26,8 +26,8 @@ from benchmarks.attribution.rivals import Ceiling, Rules
 from benchmarks.attribution.world import DAY, LAWS, Case, World
 from tocsin.decide.attribute import SCORER, attribute
 from tocsin.decide.experience import COLD, Experience, Learner
-from tocsin.decide.series import Series
 from tocsin.domain.catalog import Catalog
+from tocsin.domain.series import Series
 
 RULES = ("nearest in time", "PagerDuty-like", "ServiceNow-like", "Gandalf-like")
 SERIES, WINDOWS = " + series", " + windows"

@@ -9,11 +9,11 @@ from uuid import UUID
 
 from benchmarks.attribution.world import NAMES, Case, Fired, Made, World
 from tocsin.decide.experience import Lesson
-from tocsin.decide.series import Series
 from tocsin.domain.alert import Alert, AlertState, Severity, Status, Symptom
 from tocsin.domain.catalog import Catalog, Entry
 from tocsin.domain.change import Change, ChangeKind, ChangeOutcome
 from tocsin.domain.incident import Incident, IncidentState
+from tocsin.domain.series import Series
 from tocsin.domain.subject import Subject
 
 START = datetime(2031, 1, 6, tzinfo=UTC)

@@ -326,6 +326,7 @@ def _score(app: App, due: attribution.Due, catalog: Catalog) -> bool:
         now=app.database.now(),
         experience=taught.experience,
         record=taught.record,
+        series=due.series,
     )
     news = is_news(incident.attribution, scored)
     return attribution.keep(app.database, due, scored, tell=news) and news

@@ -17,12 +17,12 @@ from tocsin.decide.attribute import attribute
 from tocsin.decide.evidence import evidence_text
 from tocsin.decide.experience import Confirmed, Learner, Lesson, learned
 from tocsin.decide.lags import EDGES, KINDS, bins_within, densities, within
-from tocsin.decide.series import Series
 from tocsin.decide.timeline import timeline
 from tocsin.domain.alert import AlertState, Severity, Symptom
 from tocsin.domain.change import Change, ChangeKind
 from tocsin.domain.incident import Attribution, Suspect
 from tocsin.domain.policy import Flapping
+from tocsin.domain.series import Series
 from tocsin.domain.subject import Subject
 
 LINEAGE = catalog(

@@ -26,10 +26,11 @@ from tocsin.decide.onset import Beginning, Window, began, began_after
 from tocsin.decide.overlap import heads
 from tocsin.decide.pattern import Pattern
 from tocsin.decide.scene import Scene, scene_of
-from tocsin.decide.series import MISTAKEN, MOST_TESTED, NOT_TESTED, Courses, Onset, Series, Tested
+from tocsin.decide.series import MISTAKEN, MOST_TESTED, NOT_TESTED, Courses, Onset, Tested
 from tocsin.domain.catalog import Catalog
 from tocsin.domain.change import PREPARES, Change, ChangeKind, ChangeOutcome
 from tocsin.domain.incident import Answer, Attribution, Incident
+from tocsin.domain.series import Series
 from tocsin.domain.subject import Subject
 
 Floats = NDArray[np.float64]

@@ -19,10 +19,11 @@ from tocsin.decide.lags import EDGES, MIN_LAG, bin_of, bins_within
 from tocsin.decide.onset import began, began_after, beginning
 from tocsin.decide.pattern import FIRST_DECAYS, SPREADS, Pattern
 from tocsin.decide.remembered import Past, canonical
-from tocsin.decide.series import Courses, Series
+from tocsin.decide.series import Courses
 from tocsin.domain.alert import AlertState
 from tocsin.domain.catalog import Catalog
 from tocsin.domain.change import Change, ChangeKind
+from tocsin.domain.series import Series
 from tocsin.domain.subject import Subject
 
 DAY = timedelta(days=1)

@@ -16,10 +16,11 @@ from tocsin.decide.oddities import Oddities, oddities_of
 from tocsin.decide.onset import Beginning, beginning
 from tocsin.decide.overlap import overlapping
 from tocsin.decide.pattern import Pattern, Places
-from tocsin.decide.series import Courses, Series
+from tocsin.decide.series import Courses
 from tocsin.domain.catalog import Catalog
 from tocsin.domain.change import Change
 from tocsin.domain.incident import Incident
+from tocsin.domain.series import Series
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from tocsin.decide.pattern import Pattern
 from tocsin.decide.ranks import effect, greater
 from tocsin.domain.change import Change
+from tocsin.domain.series import Series
 from tocsin.domain.subject import Subject
 
 Floats = NDArray[np.float64]
@@ -63,15 +64,6 @@ _BAD = (
     "loss",
     "5xx",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
-    """A measured course. A metric that is measured per version is named `metric@version`."""
-
-    subject: Subject
-    metric: str
-    points: tuple[tuple[datetime, float], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,12 +16,12 @@ from uuid import UUID
 import orjson
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from tocsin.decide.series import Series
 from tocsin.domain.alert import Alert, AlertState, Severity, Status, Symptom
 from tocsin.domain.catalog import Catalog, Entry
 from tocsin.domain.change import Change, ChangeKind, ChangeOutcome
 from tocsin.domain.errors import BadSetting
 from tocsin.domain.incident import Incident, IncidentState
+from tocsin.domain.series import Series
 from tocsin.domain.subject import KINDS, Subject
 
 
