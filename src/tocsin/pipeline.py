@@ -348,7 +348,7 @@ def draw(app: App) -> bool:
     if taken is None:
         return False
     try:
-        content = _drawn(app, taken.incident)
+        content = _drawn(app, taken)
     except (TocsinError, OperationalError):
         raise
     except (ImportError, OSError, *isolating.MISTAKES) as error:
@@ -361,12 +361,18 @@ def draw(app: App) -> bool:
     return True
 
 
-def _drawn(app: App, incident: Incident) -> bytes:
+def _drawn(app: App, taken: pictures.Taken) -> bytes:
     from tocsin.decide.timeline import timeline  # noqa: PLC0415 with matplotlib, 40 MB, only where pictures are drawn
     from tocsin.drawing import png  # noqa: PLC0415
 
-    active = app.active()
-    shown = timeline(incident, _candidates(app, incident), catalog=active.mappings.catalog, redactor=active.redactor)
+    active, incident = app.active(), taken.incident
+    shown = timeline(
+        incident,
+        _candidates(app, incident),
+        catalog=active.mappings.catalog,
+        redactor=active.redactor,
+        series=taken.series,
+    )
     return png(shown)
 
 

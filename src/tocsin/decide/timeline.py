@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import asinh
+from statistics import median
 
 from tocsin.decide.compose import headline
 from tocsin.decide.redact import Redactor
@@ -14,13 +15,15 @@ from tocsin.domain.alert import AlertState, Severity
 from tocsin.domain.catalog import Catalog
 from tocsin.domain.change import Change
 from tocsin.domain.incident import NOT_AMONG_THEM, Attribution, Band, Incident, IncidentState, Suspect
+from tocsin.domain.series import Series
 from tocsin.domain.subject import Subject
-from tocsin.domain.timeline import Bar, Cause, Lane, Tick, Timeline
+from tocsin.domain.timeline import Bar, Cause, Curve, Lane, Tick, Timeline
 
 MOST_LANES = 12
 MOST_MARKS = 40
 """Of begins and bars over all lanes, and of other changes; the rest is counted."""
 MOST_CAUSES = 4
+MOST_CURVES = 2
 WORTH_A_LINE = 0.05
 """A change below this probability is one of the others, unless it is the first."""
 EVEN = 12.0
@@ -41,10 +44,18 @@ _STEPS = tuple(
 )
 
 
-def timeline(incident: Incident, changes: Sequence[Change], *, catalog: Catalog, redactor: Redactor) -> Timeline:
-    """The picture of a scored incident and the changes that it was scored against. At most MOST_LANES items,
-    MOST_CAUSES likely causes and MOST_MARKS marks of either kind; what is left out is counted. Times are UTC. All
-    outside text is redacted. Raises ValueError for an incident that was not scored or has no alert."""
+def timeline(
+    incident: Incident,
+    changes: Sequence[Change],
+    *,
+    catalog: Catalog,
+    redactor: Redactor,
+    series: Sequence[Series] = (),
+) -> Timeline:
+    """The picture of a scored incident, of the changes that it was scored against, and of the measured courses that it
+    was scored with. At most MOST_LANES items, MOST_CAUSES likely causes, MOST_MARKS marks of either kind and the
+    MOST_CURVES courses that moved most; what is left out is counted. Times are UTC. All outside text is redacted.
+    Raises ValueError for an incident that was not scored or has no alert."""
     scored = incident.attribution
     if scored is None or not incident.members:
         raise ValueError(f"{incident.display} has not been scored")
@@ -61,6 +72,7 @@ def timeline(incident: Incident, changes: Sequence[Change], *, catalog: Catalog,
         others=tuple(axis.place(at) for at in sorted(marked)),
         others_remark=_others(len(marked), len(others) - len(marked), earlier=len(marked) == len(inside)),
         lanes=tuple(_lanes(incident.members, axis, pen)),
+        curves=tuple(_curves(series, axis, pen)),
         ticks=tuple(_ticks(axis, pen)),
         stretched=axis.scale is not None,
         began=axis.place(axis.began),
@@ -249,3 +261,34 @@ def _bars(members: Sequence[AlertState], axis: _Axis, *, most: int) -> list[Bar]
         Bar(begin=axis.place(begin), end=axis.place(end), severity=by_rank[rank], firing=firing)
         for begin, end, rank, firing in joined
     ]
+
+
+# --- measured courses ---
+
+
+def _curves(series: Sequence[Series], axis: _Axis, pen: Pen) -> list[Curve]:
+    found = [(moved, _curve(one, axis, pen)) for one in series if (moved := _moved(one, axis)) > 0]
+    return [curve for _, curve in sorted(found, key=lambda each: (-each[0], each[1].name))[:MOST_CURVES]]
+
+
+def _halves(one: Series, axis: _Axis) -> tuple[list[float], list[float]]:
+    """Its values before it began, and since."""
+    return [v for at, v in one.points if at < axis.began], [v for at, v in one.points if axis.began <= at <= axis.right]
+
+
+def _moved(one: Series, axis: _Axis) -> float:
+    """How far its middle value moved when it began, as a share of its range; 0: it cannot be told."""
+    before, after = _halves(one, axis)
+    span_of_it = max([*before, *after], default=0.0) - min([*before, *after], default=0.0)
+    return abs(median(after) - median(before)) / span_of_it if before and after and span_of_it else 0.0
+
+
+def _curve(one: Series, axis: _Axis, pen: Pen) -> Curve:
+    shown = [(at, value) for at, value in one.points if axis.left <= at <= axis.right]
+    low, high = min(value for _, value in shown), max(value for _, value in shown)
+    before, after = _halves(one, axis)
+    return Curve(
+        name=f"{pen.said(one.metric, 40)} of {pen.name(one.subject)}",
+        remark=f"{median(before):.3g} → {median(after):.3g}",
+        points=tuple((axis.place(at), (value - low) / (high - low or 1.0)) for at, value in shown),
+    )

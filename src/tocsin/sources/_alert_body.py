@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from tocsin.domain.alert import Alert, Cohort, Distribution, Resolves, Sample, Severity, Status, Symptom
 from tocsin.domain.message import Hook, Message
+from tocsin.domain.series import MOST_POINTS, MOST_SERIES
 from tocsin.domain.subject import Subject
 from tocsin.sources._distribution import counted
 from tocsin.sources._identity import environment_of, symptom_of
@@ -76,8 +77,9 @@ class AlertBody(Strict):
     per_version: bool = Field(default=False, description="True when each version has an alert of its own.")
     samples: list[SampleBody] = Field(default=[], max_length=5, description="Offending records, by reference.")
     series: SeriesBody = Field(
-        default=None,
-        description="What was measured lately, before and after it began: tells when trouble began, and tests causes.",
+        default=[],
+        description="What was measured lately, before and after it began: tells when trouble began, and tests causes."
+        f" At most {MOST_SERIES} of {MOST_POINTS} points count, the latest. What cannot be read costs no alert.",
     )
     labels: Labels = Field(default={}, description="Anything else worth knowing.")
     links: Links = Field(default={}, description="Name → address: `runbook`, `dashboard` and others.")

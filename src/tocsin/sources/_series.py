@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import WithJsonSchema
 
 from tocsin.domain.errors import BadPayload
-from tocsin.domain.series import MOST_POINTS, MOST_SERIES, Series, latest
+from tocsin.domain.series import Series, latest
 from tocsin.domain.subject import Subject
 from tocsin.sources._json import kind_of, number
 from tocsin.sources._times import moment
@@ -25,7 +25,6 @@ Body = Annotated[
     WithJsonSchema(
         {
             "type": "array",
-            "maxItems": MOST_SERIES,
             "items": {
                 "type": "object",
                 "required": ["metric", "points"],
@@ -33,7 +32,6 @@ Body = Annotated[
                     "metric": {"type": "string", "maxLength": 255},
                     "points": {
                         "type": "array",
-                        "maxItems": MOST_POINTS,
                         "items": {
                             "type": "array",
                             "minItems": 2,
@@ -53,8 +51,6 @@ Body = Annotated[
 
 def series_of(told: object, subject: Subject, *, received_at: datetime) -> tuple[tuple[Series, ...], str]:
     """The courses, and why some were not read (empty: all were). Of too many, the latest."""
-    if told is None:
-        return (), ""
     if not isinstance(told, list):
         return (), f"series: expected a list, found {kind_of(told)}"
     found, why = [], ""
