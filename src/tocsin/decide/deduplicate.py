@@ -201,7 +201,8 @@ def _fire(
         expires_at=_expiry(alert, now),
     )
     if state.status is Status.FIRING:
-        return fired, Transition.FLAPPING
+        window = state.alert.window_starts_at
+        return replace(fired, alert=replace(alert, window_starts_at=window)), Transition.FLAPPING
     return (
         replace(fired, episode=state.episode + 1, starts_at=starts_at),
         Transition.REFIRED if state.episode else Transition.NEW,

@@ -79,8 +79,10 @@ def _left(connection: Connection, ids: Sequence[UUID], since: datetime | None) -
     )
     left: dict[UUID, list[AlertState]] = {}
     for row in found:
+        state = STATE.validate_json(row.state)
         ended = replace(
-            STATE.validate_json(row.state),
+            state,
+            alert=replace(state.alert, window_starts_at=None),  # it is the later episode's
             status=Status.RESOLVED,
             starts_at=row.starts_at,
             ends_at=row.ends_at,

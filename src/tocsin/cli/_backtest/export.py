@@ -71,7 +71,8 @@ def _alert(member: Member, catalog: Catalog, clean: Callable[[str], str]) -> dic
         "status": Status(member.status),
         "fingerprint": alert.fingerprint,
     }
-    if alert.window_starts_at is not None and alert.window_starts_at < member.starts_at:
+    of_this_episode = member.state.starts_at == member.starts_at
+    if of_this_episode and alert.window_starts_at is not None and alert.window_starts_at < member.starts_at:
         said["window_starts_at"] = alert.window_starts_at
     return said | ({"model_version": clean(alert.model_version)} if alert.model_version else {})
 
