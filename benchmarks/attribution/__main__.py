@@ -26,12 +26,21 @@ from benchmarks.attribution.rivals import Ceiling, Rules
 from benchmarks.attribution.world import DAY, LAWS, Case, World
 from tocsin.decide.attribute import SCORER, attribute
 from tocsin.decide.experience import COLD, Experience, Learner
-from tocsin.decide.series import Series
 from tocsin.domain.catalog import Catalog
+from tocsin.domain.series import Series
 
 RULES = ("nearest in time", "PagerDuty-like", "ServiceNow-like", "Gandalf-like")
-SERIES = " + series"
-SCORERS = (*RULES, "cold", "cold" + SERIES, "learned", "learned" + SERIES, "ceiling")
+SERIES, WINDOWS = " + series", " + windows"
+SCORERS = (
+    *RULES,
+    "cold",
+    "cold" + SERIES,
+    "cold" + WINDOWS,
+    "learned",
+    "learned" + SERIES,
+    "learned" + WINDOWS,
+    "ceiling",
+)
 FIGURES = ("top1", "top3", "mrr", "lineage", "brier", "ece", "precision", "coverage", "false", "auroc")
 NEVER = 999
 HISTORY_DAYS = 30
@@ -47,7 +56,8 @@ def main() -> int:
     for law in asked.worlds or LAWS:
         seeds = range(asked.seed, asked.seed + asked.seeds)
         with ProcessPoolExecutor(asked.processes) as pool:
-            runs = track(pool.map(one_world, [law] * len(seeds), seeds), law, len(seeds), console=Console(stderr=True))
+            worlds = pool.map(one_world, [law] * len(seeds), seeds, [asked.windows] * len(seeds))
+            runs = track(worlds, law, len(seeds), console=Console(stderr=True))
             found = _joined(list(runs))
         screen.print(_table(law, found[0]))
         for line in _compared(found[0]):
@@ -60,13 +70,15 @@ def main() -> int:
     return 0
 
 
-def one_world(law: str, seed: int) -> tuple[Tallies, list[float]]:
-    """Every scorer's answers to one world's cases, and the seconds of each cold scoring."""
+def one_world(law: str, seed: int, windows: bool = False) -> tuple[Tallies, list[float]]:
+    """Every scorer's answers to one world's cases, and the seconds of each cold scoring. With `windows` the product
+    answers once more, told the evaluation windows of alerts."""
     world = World(law=LAWS[law], seed=seed)
     rules, ceiling, told, catalog = Rules(world), Ceiling(world), Told(world), catalog_of(world)
     tallies: Tallies = {name: Tally() for name in SCORERS}
     took: list[float] = []
-    learners = {"": Learner(), SERIES: Learner()}
+    tellers = {"": told, SERIES: told} | ({WINDOWS: Told(world, windows=True)} if windows else {})
+    learners = {kind: Learner() for kind in tellers}
     for case in world.cases:
         judged = case.decide_at >= HISTORY_DAYS * DAY
         if judged:
@@ -75,7 +87,8 @@ def one_world(law: str, seed: int) -> tuple[Tallies, list[float]]:
             p, no_change = ceiling.probabilities(case)
             tallies["ceiling"].add(case.cause_kind, _rank(case, p), float(p.max(initial=0.0)), no_change)
         for kind, learner in learners.items():
-            series = told.series(case) if kind else ()
+            told = tellers[kind]
+            series = told.series(case) if kind == SERIES else ()
             if judged:
                 began = time.perf_counter()
                 tallies["cold" + kind].add(*answer(case, told, catalog, COLD, series))
@@ -115,6 +128,8 @@ def _table(law: str, tallies: Tallies) -> Table:
     caused = int(tallies["cold"].caused.sum())
     table = Table("scorer", *FIGURES, title=f"{law}: {len(tallies['cold'].kinds)} incidents, {caused} caused", box=None)
     for name in SCORERS:
+        if not tallies[name].kinds:
+            continue
         figures = tallies[name].summary()
         table.add_row(name, *(f"{figures[key]:.3f}" if key in figures else "" for key in FIGURES))
     return table
@@ -127,8 +142,10 @@ def _compared(tallies: Tallies) -> Iterator[str]:
         for other in (best, "ceiling"):
             gap, low, high = difference(tallies[one].hits(1), tallies[other].hits(1))
             yield f"{one} - {other}: top-1 {gap:+.3f} ({low:+.3f} to {high:+.3f})"
-        gap, low, high = difference(tallies[one + SERIES].hits(1), tallies[one].hits(1))
-        yield f"{one}{SERIES} - {one}: top-1 {gap:+.3f} ({low:+.3f} to {high:+.3f})"
+        for told in (SERIES, WINDOWS):
+            if tallies[one + told].kinds:
+                gap, low, high = difference(tallies[one + told].hits(1), tallies[one].hits(1))
+                yield f"{one}{told} - {one}: top-1 {gap:+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 def digest() -> str:
@@ -141,6 +158,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=101, help="the first seed")
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--windows", action="store_true", help="also with the evaluation windows of alerts told")
     parser.add_argument("worlds", nargs="*", choices=[*LAWS, []], help="matched, mismatched, bursts; default: all")
     return parser.parse_args()
 

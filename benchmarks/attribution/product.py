@@ -9,11 +9,11 @@ from uuid import UUID
 
 from benchmarks.attribution.world import NAMES, Case, Fired, Made, World
 from tocsin.decide.experience import Lesson
-from tocsin.decide.series import Series
 from tocsin.domain.alert import Alert, AlertState, Severity, Status, Symptom
 from tocsin.domain.catalog import Catalog, Entry
 from tocsin.domain.change import Change, ChangeKind, ChangeOutcome
 from tocsin.domain.incident import Incident, IncidentState
+from tocsin.domain.series import Series
 from tocsin.domain.subject import Subject
 
 START = datetime(2031, 1, 6, tzinfo=UTC)
@@ -37,10 +37,11 @@ def catalog_of(world: World) -> Catalog:
 
 
 class Told:
-    """One world's changes and alerts in the domain's words; each change is made once."""
+    """One world's changes and alerts in the domain's words; each change is made once. `windows`: alerts say since when
+    their check looked."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, world: World, *, windows: bool = False) -> None:
+        self._world, self._windows = world, windows
         self.change = cache(self._change)
 
     def _change(self, made: Made) -> Change:
@@ -84,7 +85,8 @@ class Told:
     def _state(self, fired: Fired) -> AlertState:
         node = self._world.nodes[fired.node]
         symptom = Symptom.PREDICTION_DRIFT if node.kind == "model" else Symptom.ERRORS
-        return _firing(Subject(node.subject), moment(fired.at), symptom)
+        since = moment(fired.looked_since) if self._windows and fired.looked_since is not None else None
+        return _firing(Subject(node.subject), moment(fired.at), symptom, since)
 
 
 def lesson_of(case: Case, told: Told, catalog: Catalog, series: Sequence[Series] = ()) -> Lesson:
@@ -111,7 +113,7 @@ def _incident(members: tuple[AlertState, ...]) -> Incident:
     )
 
 
-def _firing(subject: Subject, at: datetime, symptom: Symptom) -> AlertState:
+def _firing(subject: Subject, at: datetime, symptom: Symptom, since: datetime | None = None) -> AlertState:
     alert = Alert(
         hook="h",
         source="s",
@@ -124,6 +126,7 @@ def _firing(subject: Subject, at: datetime, symptom: Symptom) -> AlertState:
         summary="",
         received_at=at,
         starts_at=at,
+        window_starts_at=since,
     )
     return AlertState(
         alert=alert, status=Status.FIRING, episode=1, starts_at=at, last_report_at=at, last_received_at=at

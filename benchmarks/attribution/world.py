@@ -126,6 +126,8 @@ class Fired:
     node: int
     at: float
     series: tuple[tuple[float, float], ...] = ()
+    looked_since: float | None = None
+    """Start of the evaluation window at whose end it alerted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,14 +285,15 @@ class World:
             if rng.random() >= self.law.a * self.law.b**d:
                 continue
             onset = strike + d * rng.exponential(1.5)
-            kind = self.nodes[int(v)].kind
+            kind, looked_since = self.nodes[int(v)].kind, None
             if kind == "model" or (slow and kind != "service"):
                 window = float(rng.choice(WINDOWS, p=WINDOW_SHARE))
-                at = (onset // window + 1) * window + rng.uniform(1, 5)
+                looked_since = onset // window * window
+                at = looked_since + window + rng.uniform(1, 5)
             else:
                 at = onset + rng.uniform(1, 6)
             series = self._series(onset, at, rng) if rng.random() < 0.5 else ()
-            found.append(Fired(node=int(v), at=float(at), series=series))
+            found.append(Fired(node=int(v), at=float(at), series=series, looked_since=looked_since))
         return sorted(found, key=lambda alert: alert.at)
 
     @staticmethod

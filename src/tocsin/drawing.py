@@ -22,7 +22,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Affine2D
 
 from tocsin.domain.alert import Severity
-from tocsin.domain.timeline import Cause, Lane, Timeline
+from tocsin.domain.timeline import Cause, Curve, Lane, Timeline
 
 WIDTH, DPI = 1000, 100
 ROW, TOP, BOTTOM, GAP = 26, 92, 58, 20
@@ -31,7 +31,7 @@ NAMES, LEFT, RIGHT, REMARKS = 16, 310, 786, 800
 """Pixels from the left: names of lines, the axis from and to, remarks."""
 
 INK, GREY, FAINT, RULE = "#1a1a1a", "#5f5f5f", "#9a9a9a", "#dddddd"
-CAUSE = "#0072B2"
+CAUSE, UNSURE = "#0072B2", "#e8eef3"
 SEVERITIES = {
     Severity.CRITICAL: "#8c2d04",
     Severity.ERROR: "#D55E00",
@@ -47,8 +47,8 @@ _UNKNOWN = "□"
 
 def png(shown: Timeline) -> bytes:
     """The picture's bytes."""
-    rows = len(shown.causes) + 1 + len(shown.lanes)
-    height = TOP + rows * ROW + GAP + BOTTOM
+    rows = len(shown.causes) + 1 + len(shown.lanes) + len(shown.curves)
+    height = TOP + rows * ROW + GAP * (2 if shown.curves else 1) + BOTTOM
     figure = Figure(figsize=(WIDTH / DPI, height / DPI), dpi=DPI, facecolor="white")
     canvas = FigureCanvasAgg(figure)
     _Sheet(figure, height).draw(shown)
@@ -70,7 +70,8 @@ class _Sheet:
         strong = any(cause.strong for cause in shown.causes)
         self.text(NAMES, 48, shown.verdict, size=11, room=WIDTH - 2 * NAMES, color=CAUSE if strong else INK)
         alerts = TOP + (len(shown.causes) + 1) * ROW + GAP
-        foot = alerts + len(shown.lanes) * ROW
+        measured = alerts + len(shown.lanes) * ROW + GAP
+        foot = measured + len(shown.curves) * ROW if shown.curves else measured - GAP
         self._axis(shown, foot)
         self.text(NAMES, TOP - 14, "CHANGES", size=7.5, color=GREY)
         for row, cause in enumerate(shown.causes):
@@ -79,10 +80,17 @@ class _Sheet:
         self.text(NAMES, alerts - 6, "ALERTS", size=7.5, color=GREY)
         for row, lane in enumerate(shown.lanes):
             self._lane(lane, alerts + (row + 0.5) * ROW + 4)
+        if shown.curves:
+            self.text(NAMES, measured - 6, "MEASURED", size=7.5, color=GREY)
+        for row, curve in enumerate(shown.curves):
+            self._curve(curve, measured + (row + 0.5) * ROW + 4)
 
     def _axis(self, shown: Timeline, foot: float) -> None:
         began, looked = x(shown.began), x(shown.looked)
         self.box(began, TOP, looked - began, foot - TOP + 12, color="#f4f1ec", zorder=0)
+        if shown.began_after is not None:
+            unsure = x(shown.began_after)
+            self.box(unsure, TOP, began - unsure, foot - TOP + 12, color=UNSURE, zorder=0)
         for tick in shown.ticks:
             self.line(x(tick.at), x(tick.at), TOP, foot + 12, color=RULE)
             self.text(x(tick.at), foot + 22, tick.clock, size=8, align="center", color=INK)
@@ -141,6 +149,12 @@ class _Sheet:
                 self.mark(end + 4, y, ">", 6, color, fill=color)
         for place in lane.begins:
             self.line(x(place), x(place), y - 9, y + 9, color=INK, zorder=5)
+
+    def _curve(self, curve: Curve, y: float) -> None:
+        self.text(NAMES, y, curve.name, size=9, room=LEFT - NAMES - 8)
+        self.text(REMARKS, y, curve.remark, size=9, color=GREY, room=WIDTH - REMARKS - 8)
+        places, heights = [x(place) for place, _ in curve.points], [y + 9 - 18 * high for _, high in curve.points]
+        self.add(Line2D(places, heights, color=INK, lw=1.0, zorder=3))
 
     def line(
         self, x0: float, x1: float, y0: float, y1: float, *, color: str, width: float = 1.0,

@@ -321,7 +321,15 @@ def _score(app: App, due: attribution.Due, catalog: Catalog) -> bool:
     changes = _candidates(app, incident)
     learned, now = _learned(app), app.database.now()
     taught = learned.of(incident.environment, catalog)
-    scored = guarded(incident, changes, catalog, now=now, experience=taught.experience, record=taught.record)
+    scored = guarded(
+        incident,
+        changes,
+        catalog,
+        now=now,
+        experience=taught.experience,
+        record=taught.record,
+        series=due.series,
+    )
     question = asked(incident, scored)
     if question.like:
         scored = seen_before(scored, question, learned.earlier(question, known_at=now))
@@ -345,7 +353,7 @@ def draw(app: App) -> bool:
     if taken is None:
         return False
     try:
-        content = _drawn(app, taken.incident)
+        content = _drawn(app, taken)
     except (TocsinError, OperationalError):
         raise
     except (ImportError, OSError, *isolating.MISTAKES) as error:
@@ -358,12 +366,18 @@ def draw(app: App) -> bool:
     return True
 
 
-def _drawn(app: App, incident: Incident) -> bytes:
+def _drawn(app: App, taken: pictures.Taken) -> bytes:
     from tocsin.decide.timeline import timeline  # noqa: PLC0415 with matplotlib, 40 MB, only where pictures are drawn
     from tocsin.drawing import png  # noqa: PLC0415
 
-    active = app.active()
-    shown = timeline(incident, _candidates(app, incident), catalog=active.mappings.catalog, redactor=active.redactor)
+    active, incident = app.active(), taken.incident
+    shown = timeline(
+        incident,
+        _candidates(app, incident),
+        catalog=active.mappings.catalog,
+        redactor=active.redactor,
+        series=taken.series,
+    )
     return png(shown)
 
 

@@ -22,6 +22,7 @@ from tocsin.domain.message import KEY_URL, Message, Normalized, Source, Verdict
 from tocsin.domain.policy import Destination, Mode
 from tocsin.domain.subject import Subject
 from tocsin.sources import of as source_of
+from tocsin.store.courses import Brought
 from tocsin.store.errands import KEY, VISIT, Errand
 from tocsin.store.inbox import Claimed, Quarantined, Signal, Understood
 
@@ -92,6 +93,7 @@ class Reading:
         self._normalized: list[Normalized] = []
         self._quarantined: list[Quarantined] = []
         self._audit: list[AuditEntry] = []
+        self._brought: list[tuple[UUID, Brought]] = []
         self.sender_ids: dict[UUID, tuple[str, str]] = {}
 
     def read(self, claimed: Claimed) -> None:
@@ -149,8 +151,10 @@ class Reading:
     def _keep(self, message: Message, said: Normalized) -> None:
         if said.visit:
             said = self._visit(message, said)
-        for seq, alert in enumerate(said.alerts):
-            self._signals.append(signal_of(message, alert.environment, seq, "alert", self._clean(alert)))
+        for seq, alert in enumerate(map(self._clean, said.alerts)):
+            if alert.series:
+                self._brought.append((message.id, _brought(alert)))
+            self._signals.append(signal_of(message, alert.environment, seq, "alert", replace(alert, series=())))
         for seq, update in enumerate(said.record_updates):
             clean = cleaned(update, self._redactor.text)
             self._signals.append(signal_of(message, update.environment, 100_000 + seq, "record_update", clean))
@@ -180,6 +184,7 @@ class Reading:
             summary=self._redactor.text(alert.summary),
             labels={name: str(value) for name, value in self._redactor.mapping(alert.labels).items()},
             links={name: self._redactor.text(url) for name, url in alert.links.items()},
+            series=tuple(replace(one, metric=self._redactor.text(one.metric)) for one in alert.series),
         )
 
     def _severity(self, alert: Alert) -> Severity:
@@ -218,6 +223,7 @@ class Reading:
             changes=changes,
             quarantined=self._quarantined,
             audit=self._audit,
+            brought=self._brought,
             mirrored=mirrored(changes, self._mirrors(), self._catalog) if changes else (),
         )
 
@@ -230,6 +236,15 @@ class Reading:
             and YES_OR_NO.validate_python(destination.text("mirror_changes") or False)
             and find_connector(destination.kind).mirror is not None
         ]
+
+
+def _brought(alert: Alert) -> Brought:
+    return Brought(
+        environment=alert.environment,
+        fingerprint=alert.fingerprint,
+        received_at=alert.received_at,
+        series=alert.series,
+    )
 
 
 def _errand(kind: str, url: str, message: Message) -> Errand:

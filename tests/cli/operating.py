@@ -14,7 +14,7 @@ from tocsin.cli import main
 
 KEPT = (
     *("messages", "inbox", "quarantine", "signals", "alerts", "occurrences", "changes", "incidents", "records"),
-    *("notes", "attempts", "audit", "message_ids", "mapping_versions", "jobs"),
+    *("notes", "attempts", "audit", "message_ids", "mapping_versions", "jobs", "courses", "scored_courses"),
 )
 
 

@@ -16,9 +16,10 @@ from scipy.stats import mannwhitneyu, wasserstein_distance
 from tests.decide.builders import at, catalog, change, incident, state
 from tocsin.decide.attribute import attribute
 from tocsin.decide.ranks import effect, greater
-from tocsin.decide.series import CAP, FLOOR, Series, factor_of, stepped
+from tocsin.decide.series import CAP, FLOOR, factor_of, stepped
 from tocsin.domain.change import Change
 from tocsin.domain.incident import Attribution, Suspect
+from tocsin.domain.series import Series
 from tocsin.domain.subject import Subject
 
 SHOP = catalog(

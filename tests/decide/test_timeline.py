@@ -15,7 +15,10 @@ from tocsin.decide.timeline import MOST_LANES, MOST_MARKS, timeline
 from tocsin.domain.alert import AlertState, Severity, Symptom
 from tocsin.domain.change import Change, ChangeKind
 from tocsin.domain.incident import Attribution
+from tocsin.domain.series import Series
+from tocsin.domain.subject import Subject
 from tocsin.domain.timeline import Timeline
+from tocsin.drawing import png
 
 DEPLOY = change(ChangeKind.SERVICE_DEPLOYED, "service:checkout", "09:50", version="4.8.1")
 EARLY = replace(
@@ -160,3 +163,19 @@ def test_everything_lies_on_the_axis_in_its_order(
     assert len(one.lanes) <= MOST_LANES
     assert sum(len(lane.begins) + len(lane.bars) for lane in one.lanes) <= MOST_MARKS
     assert all(right.at - left.at >= 0.08 for left, right in zip(one.ticks, one.ticks[1:], strict=False))
+
+
+def test_a_course_that_moved_when_it_began_has_a_line() -> None:
+    def course(metric: str, after: float) -> Series:
+        points = tuple((at("09:45") + timedelta(minutes=m), after if m >= 15 else 1.0 + m / 1000) for m in range(19))
+        return Series(subject=Subject("service:checkout"), metric=metric, points=points)
+
+    case = Case(members=(SLOW,), catalog=tickets.STORM.catalog, attribution=scored((DEPLOY, 0.86)), given={})
+    series = [course("error_ratio", 4.0), course("rows", 1.0), course("password=hunter2secret", 0.1)]
+    one = timeline(case.incident(), [DEPLOY], catalog=case.catalog, redactor=REDACTOR, series=series)
+    assert len(one.curves) == 2
+    curve = next(curve for curve in one.curves if curve.name == "error_ratio of checkout")
+    assert curve.remark == "1.01 → 4"
+    assert all(0 <= place <= 1 and 0 <= height <= 1 for place, height in curve.points)
+    assert "hunter2secret" not in "".join(curve.name for curve in one.curves)
+    assert png(one) != png(replace(one, curves=()))

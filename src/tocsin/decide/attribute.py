@@ -21,19 +21,21 @@ from numpy.typing import NDArray
 from tocsin.decide.candidates import Candidates
 from tocsin.decide.evidence import Scored, suspect
 from tocsin.decide.experience import COLD, Experience, KindRecord
-from tocsin.decide.lags import KINDS, densities
+from tocsin.decide.lags import KINDS, densities, within
+from tocsin.decide.onset import Beginning, Window, began, began_after
 from tocsin.decide.overlap import heads
 from tocsin.decide.pattern import Pattern
 from tocsin.decide.scene import Scene, scene_of
-from tocsin.decide.series import MISTAKEN, MOST_TESTED, NOT_TESTED, Courses, Onset, Series, Tested, began
+from tocsin.decide.series import MISTAKEN, MOST_TESTED, NOT_TESTED, Courses, Onset, Tested
 from tocsin.domain.catalog import Catalog
 from tocsin.domain.change import PREPARES, Change, ChangeKind, ChangeOutcome
 from tocsin.domain.incident import Answer, Attribution, Incident
+from tocsin.domain.series import Series
 from tocsin.domain.subject import Subject
 
 Floats = NDArray[np.float64]
 
-SCORER = "competing-intensities-5"
+SCORER = "competing-intensities-6"
 SKEW_SD_MIN = 1.0
 SKEW_PRIOR = 0.05
 """A change stamped after the alert: how many feeds are off at all, and by how many minutes (ours, on the safe side).
@@ -87,7 +89,8 @@ def attribute(
     knows none, the mean over all subjects.
     Overlapping changes (same run or commit, or same subject within 2 min) are one candidate with the mass of its
     subjects; the likeliest member speaks for it, or the run that made the others. `series` are measured courses;
-    they tell the onset and test the likeliest changes. Raises ValueError for an incident without members.
+    they tell the onset and test the likeliest changes. Where the first alert comes from a check that looks at hours,
+    trouble began somewhere in these, and lags are averaged over them. Raises ValueError without members.
     """
     scene = scene_of(incident, changes, catalog, now=now, series=series)
     return told(weigh(scene, experience))
@@ -125,7 +128,7 @@ def weigh(scene: Scene, experience: Experience) -> Weighed:
     if experience.spread:
         pattern = pattern.weighed(experience.spread, experience.first, experience.remembered)
     candidates, lags, places, courses = scene.candidates, scene.lags, scene.places, scene.courses
-    logs = _terms(candidates, lags, experience, courses.onset)
+    logs = _terms(candidates, lags, experience, scene.onset)
     if experience.places:
         logs[0] = _at_places(logs[0], [experience.places.get(name) for name in places.names], places.of)
     logs[2] = pattern.given(places, candidates.touching)
@@ -176,14 +179,15 @@ def told(weighed: Weighed, *, first: Sequence[str] = ()) -> Attribution:
     whatever their weight (guard.py)."""
     scene, experience, shares = weighed.scene, weighed.experience, weighed.shares
     order = _put_first(first, _best_first(weighed), weighed)
-    suspects = tuple(suspect(_scored(weighed, g), weighed.pattern, scene.courses.onset) for g in order[:SHOWN])
+    suspects = tuple(suspect(_scored(weighed, g), weighed.pattern, scene.onset) for g in order[:SHOWN])
     first_kind = experience.kinds.get(suspects[0].change.kind) if suspects else None
     return Attribution(
         suspects=suspects,
         no_change=float(shares[-1]),
         other=float(shares[order[SHOWN:]].sum()),
         candidates=len(scene.candidates.ids),
-        onset_at=began(scene.pattern, scene.courses.onset),
+        onset_at=began(scene.pattern, scene.onset),
+        onset_after=began_after(scene.pattern, scene.onset),
         scored_at=scene.now,
         scorer=SCORER,
         digest=_digest(weighed),
@@ -225,7 +229,7 @@ def _shares(logs: Floats) -> Floats:
     return np.asarray(weights / weights.sum())
 
 
-def _terms(candidates: Candidates, lags: Floats, experience: Experience, onset: Onset | None) -> Floats:
+def _terms(candidates: Candidates, lags: Floats, experience: Experience, onset: Beginning | None) -> Floats:
     """log risk of the kind, log density, (log pattern,) log clock penalty, (log test of series, log of its own facts):
     six rows, one column a candidate."""
     logs = np.zeros((6, len(lags)))
@@ -240,7 +244,10 @@ def _terms(candidates: Candidates, lags: Floats, experience: Experience, onset: 
         logs[0, i] = math.log(_mean(_prior(change), records.get(change.kind, _NOTHING)))
     learned = {kind: record.lags for kind, record in records.items()}
     dense = densities(candidates.kinds, minutes, learned)
-    if onset is not None:
+    if isinstance(onset, Window):
+        inside = within(candidates.kinds, lags - onset.before, lags, learned)
+        dense = np.where(lags >= 0, inside / onset.before, dense)
+    elif onset is not None:
         dense = MISTAKEN * dense + (1 - MISTAKEN) * _since(onset, candidates.kinds, lags, learned)
     logs[1] = np.log(dense + 1e-300)
     for i in late.tolist():
@@ -340,6 +347,8 @@ def _digest(weighed: Weighed) -> str:
     digest = hashlib.blake2b(orjson.dumps([SCORER, scene.now, scene.pattern.facts]), digest_size=16)
     digest.update(weighed.experience.facts)
     digest.update(scene.candidates.digest + scene.oddities.canonical)
+    if isinstance(scene.onset, Window):
+        digest.update(orjson.dumps(["window", scene.onset.before]))
     if scene.courses:
         digest.update(scene.courses.facts() + orjson.dumps([change.version for change in scene.candidates.changes]))
     return digest.hexdigest()

@@ -117,9 +117,19 @@ def _what(scene: Scene, pen: Pen) -> str:
     if all(m.alert.observed is None for m in scene.of(scene.roots)):
         worst = min(scene.of(scene.roots), key=lambda m: (m.alert.severity.rank, m.fingerprint))
         lines.append(pen.said(worst.alert.summary, 90))
+    lines.append(_began_words(scene, pen))
     lines.append(_drift_words(scene, pen))
     lines.append(usual_line(scene.of(scene.roots), pen))
     return "\n".join(line for line in lines if line)
+
+
+def _began_words(scene: Scene, pen: Pen) -> str:
+    """Said where the first sign came from a check that looks at hours."""
+    attribution = scene.incident.attribution
+    if attribution is None or attribution.onset_after is None:
+        return ""
+    between = f"{pen.clock(attribution.onset_after)} and {pen.clock(attribution.onset_at)}"
+    return f"Trouble began between {between}, the window of the check"
 
 
 def _drift_words(scene: Scene, pen: Pen) -> str:
@@ -237,7 +247,7 @@ def _changed(scene: Scene, pen: Pen) -> str:
     if scene.cause is None:
         weak = f"\n{_weaker(shown, attribution, pen)}" if shown else ""
         return f"{_without_cause(attribution, pen)}{weak}"
-    return f"{_first_cause(scene.cause, pen)}\n{_weaker(shown, attribution, pen)}".rstrip()
+    return f"{_first_cause(scene.cause, attribution, pen)}\n{_weaker(shown, attribution, pen)}".rstrip()
 
 
 def _without_cause(attribution: Attribution, pen: Pen) -> str:
@@ -270,9 +280,10 @@ def _tied(probability: float) -> str:
     return percent(probability).replace(" ", TIE)
 
 
-def _first_cause(cause: Suspect, pen: Pen) -> str:
+def _first_cause(cause: Suspect, attribution: Attribution, pen: Pen) -> str:
     """`run ingest-orders #8841, 09:28 (14 min before): order_total renamed  LIKELY 86 %`."""
-    when = f"{span(cause.lag)} {'before' if cause.lag.total_seconds() >= 0 else 'after the first alert'}"
+    most = "up to " if attribution.onset_after else ""
+    when = f"{most}{span(cause.lag)} {'before' if cause.lag.total_seconds() >= 0 else 'after the first alert'}"
     summary = pen.said(cause.change.summary, 90)
     summary = f": {summary}" if summary else ""
     band = "LIKELY" if cause.band is Band.LIKELY else "POSSIBLE"

@@ -201,7 +201,8 @@ def _fire(
         expires_at=_expiry(alert, now),
     )
     if state.status is Status.FIRING:
-        return fired, Transition.FLAPPING
+        window = state.alert.window_starts_at
+        return replace(fired, alert=replace(alert, window_starts_at=window)), Transition.FLAPPING
     return (
         replace(fired, episode=state.episode + 1, starts_at=starts_at),
         Transition.REFIRED if state.episode else Transition.NEW,
@@ -218,7 +219,9 @@ def _go_on(
     changed = severity is not state.alert.severity or version != state.alert.model_version
     if changed:
         content = alert if lives else state.alert
-        state = replace(state, alert=replace(content, severity=severity, model_version=version))
+        window = state.alert.window_starts_at  # of the report that began the episode
+        content = replace(content, severity=severity, model_version=version, window_starts_at=window)
+        state = replace(state, alert=content)
     moved = replace(state, expires_at=_expiry(alert, now)) if lives else state
     if changed:
         return moved, Transition.CHANGED

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from tocsin.decide.lags import middle_half
+from tocsin.decide.onset import Beginning, Window, began, began_after
 from tocsin.decide.pattern import Pattern
 from tocsin.decide.remembered import NO_PAST, Past
-from tocsin.decide.series import NOT_TESTED, Onset, Tested, began
+from tocsin.decide.series import NOT_TESTED, Tested
 from tocsin.domain.change import Change, ChangeKind, ChangeOutcome
 from tocsin.domain.incident import Attribution, Band, SeenBefore, Suspect
 from tocsin.domain.subject import Subject
@@ -44,7 +45,7 @@ def band(probability: float) -> Band:
     return Band.SUSPECT if probability >= WORTH_A_LOOK else Band.UNLIKELY
 
 
-def suspect(scored: Scored, pattern: Pattern, onset: Onset | None = None) -> Suspect:
+def suspect(scored: Scored, pattern: Pattern, onset: Beginning | None = None) -> Suspect:
     """The score with its evidence. Dependants are counted as far down as the trouble has spread: a subject two hops
     away is expected to alert only when something at that distance does."""
     from tocsin.decide.statistics import beta_interval  # noqa: PLC0415 - scipy is for workers, not for every import
@@ -74,7 +75,7 @@ def evidence_text(attribution: Attribution, display: str) -> str:
     terms of its score, and the chance that no known change explains the outage."""
     lines = [
         f"{display}: what may have caused it",
-        f"Trouble began {attribution.onset_at:%Y-%m-%d %H:%M:%SZ}, scored {attribution.scored_at:%Y-%m-%d %H:%M:%SZ}"
+        f"{_began_words(attribution)}, scored {attribution.scored_at:%Y-%m-%d %H:%M:%SZ}"
         f" by {attribution.scorer}; {attribution.candidates} changes were compared.",
         f"No known change explains it: {attribution.no_change:.1%}. Changes not shown here: {attribution.other:.1%}.",
         *([f"Order: {attribution.order_why}."] if attribution.order_why else []),
@@ -101,6 +102,13 @@ def _counts(seen: SeenBefore) -> str:
         f"seen before: {seen.followed} of {seen.of} followed within 60 days, against {seen.others_followed} of"
         f" {seen.others} windows at the same hour of weeks nearby; Fisher's exact p = {seen.p:.2g}, q = {seen.q:.2g}"
     )
+
+
+def _began_words(attribution: Attribution) -> str:
+    until = f"{attribution.onset_at:%Y-%m-%d %H:%M:%SZ}"
+    if attribution.onset_after is None:
+        return f"Trouble began {until}"
+    return f"Trouble began between {attribution.onset_after:%Y-%m-%d %H:%M:%SZ} and {until}, the window of the check"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,14 +150,14 @@ def _alerting(pattern: Pattern, root: Subject) -> list[tuple[Subject, int]]:
 
 
 def _because(
-    scored: Scored, found: _Trace, pattern: Pattern, onset: Onset | None, risk: tuple[float, float, float]
+    scored: Scored, found: _Trace, pattern: Pattern, onset: Beginning | None, risk: tuple[float, float, float]
 ) -> list[str]:
     change, lag = scored.change, began(pattern, onset) - scored.change.occurred_at
     said = []
     if lag >= timedelta(0):
         soonest, latest = middle_half(change.kind)
         usual = f"half of such causes show between {_span(soonest)} and {_span(latest)} later"
-        said.append(f"changed {_span(lag)} before {_beginning(pattern, onset)}; {usual}")
+        said.append(f"{_changed(change, pattern, onset)}; {usual}")
     if scored.tested.words and not scored.tested.against:
         said.append(scored.tested.words)
     if found.root in pattern.started:
@@ -176,14 +184,14 @@ def _because(
     return said
 
 
-def _against(scored: Scored, found: _Trace, pattern: Pattern, onset: Onset | None) -> list[str]:
+def _against(scored: Scored, found: _Trace, pattern: Pattern, onset: Beginning | None) -> list[str]:
     change, lag = scored.change, began(pattern, onset) - scored.change.occurred_at
     said = []
     if change.occurred_at > pattern.onset_at:
         late = change.occurred_at - pattern.onset_at
         said.append(f"stamped {_span(late)} after the first alert; it counts only if clocks disagree")
     elif lag < timedelta(0):
-        said.append(f"changed {_span(-lag)} after {_beginning(pattern, onset)}")
+        said.append(_changed(change, pattern, onset))
     said += [one.words for one in (scored.oddities, scored.tested) if one.against]
     if found.root is None:
         return [*said, f"{change.subject} is not in the catalogue: where it acts is unknown"]
@@ -193,8 +201,9 @@ def _against(scored: Scored, found: _Trace, pattern: Pattern, onset: Onset | Non
     if found.silent:
         noun = "dependant is" if len(found.silent) == 1 else "dependants are"
         said.append(f"{len(found.silent)} {noun} silent: {_names(found.silent)}")
-    if lag > 2 * middle_half(change.kind)[1]:
-        said.append(f"{_span(lag)} is long for such a cause")
+    least = (began_after(pattern, onset) or began(pattern, onset)) - change.occurred_at
+    if least > 2 * middle_half(change.kind)[1]:
+        said.append(f"{_span(least)} is long for such a cause")
     return said
 
 
@@ -203,12 +212,20 @@ def _beyond(found: _Trace, pattern: Pattern) -> list[Subject]:
     return sorted(v for v in pattern.started if v not in found.reached)
 
 
-def _beginning(pattern: Pattern, onset: Onset | None) -> str:
-    """How it is known when trouble began."""
+def _changed(change: Change, pattern: Pattern, onset: Beginning | None) -> str:
+    """`changed 14 min before the first alert`: how near, and to what."""
+    lag = began(pattern, onset) - change.occurred_at
+    if isinstance(onset, Window):
+        looked = _span(timedelta(minutes=onset.before))
+        before = lag - timedelta(minutes=onset.before)
+        if before >= timedelta(0):
+            return f"changed {_span(before)} before the {looked} that the check had looked at when it alerted"
+        return f"changed within the {looked} that the check had looked at, {_span(lag)} before it alerted"
     if onset is None:
-        return "the first alert"
+        return f"changed {_span(lag)} before the first alert"
     what = f"{onset.course.metric or 'the measured course'} of {onset.course.subject}"
-    return f"{what} left its baseline, {_span(timedelta(minutes=onset.before))} before the first alert"
+    left = f"{what} left its baseline, {_span(timedelta(minutes=onset.before))} before the first alert"
+    return f"changed {_span(abs(lag))} {'before' if lag >= timedelta(0) else 'after'} {left}"
 
 
 def _names(of: Sequence[str]) -> str:

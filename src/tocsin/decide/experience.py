@@ -15,13 +15,15 @@ from functools import cached_property
 import numpy as np
 import orjson
 
-from tocsin.decide.lags import EDGES, MIN_LAG, bin_of
+from tocsin.decide.lags import EDGES, MIN_LAG, bin_of, bins_within
+from tocsin.decide.onset import began, began_after, beginning
 from tocsin.decide.pattern import FIRST_DECAYS, SPREADS, Pattern
 from tocsin.decide.remembered import Past, canonical
-from tocsin.decide.series import Courses, Series, began
+from tocsin.decide.series import Courses
 from tocsin.domain.alert import AlertState
 from tocsin.domain.catalog import Catalog
 from tocsin.domain.change import Change, ChangeKind
+from tocsin.domain.series import Series
 from tocsin.domain.subject import Subject
 
 DAY = timedelta(days=1)
@@ -117,11 +119,13 @@ class Learner:
         is not among the changes is no known change."""
         self._incidents += 1
         pattern = Pattern(lesson.members, lesson.catalog, spread=self._weights())
-        earliest = min((change.occurred_at for change in lesson.changes), default=pattern.onset_at)
+        onset = beginning(lesson.members, Courses(lesson.series, pattern, lesson.decided_at), pattern)
+        onset_at = began(pattern, onset)
+        earliest = min((change.occurred_at for change in lesson.changes), default=onset_at)
         self._first = min(self._first or earliest, earliest)
         self._last = max(self._last or lesson.decided_at, lesson.decided_at)
         for change in lesson.changes:
-            if change.id not in self._seen and change.occurred_at <= pattern.onset_at:
+            if change.id not in self._seen and change.occurred_at <= onset_at:
                 self._seen.add(change.id)
                 self._of_kind(change.kind)[1] += 1
                 self._of_place(lesson.catalog.resolve(change.subject))[1] += 1
@@ -132,8 +136,7 @@ class Learner:
         if cause is None:
             self._unexplained += 1
             return
-        onset_at = began(pattern, Courses(lesson.series, pattern, lesson.decided_at).onset)
-        self._learn_cause(cause, onset_at, lesson.catalog)
+        self._learn_cause(cause, onset_at, began_after(pattern, onset), lesson.catalog)
         self._learn_spread(cause, pattern)
 
     def expose(self, kind: ChangeKind, subject: Subject, changes: int, *, since: datetime) -> None:
@@ -148,7 +151,7 @@ class Learner:
         if said.cause is None:
             self._unexplained += said.none  # a cause that is no longer known teaches nothing
             return
-        self._learn_cause(said.cause, said.onset_at, catalog)
+        self._learn_cause(said.cause, said.onset_at, said.onset_after, catalog)
         if said.members:
             self._learn_spread(said.cause, Pattern(said.members, catalog, spread=self._weights()))
 
@@ -157,13 +160,20 @@ class Learner:
         self._last, self._incidents = now, max(incidents, self._confirmed)
         return self.experience
 
-    def _learn_cause(self, cause: Change, onset_at: datetime, catalog: Catalog) -> None:
+    def _learn_cause(self, cause: Change, onset_at: datetime, after: datetime | None, catalog: Catalog) -> None:
+        """Where trouble began somewhere `after` a moment, its lag counts in part for each that it may have been, by
+        what was known before."""
         for counts in (self._of_kind(cause.kind), self._of_place(catalog.resolve(cause.subject))):
             counts[0] += 1
             counts[1] = max(0.0, counts[1] - 1)
         minutes = max(MIN_LAG, (onset_at - cause.occurred_at).total_seconds() / 60)
         lags = self._lags.setdefault(cause.kind, [0.0] * (len(EDGES) - 1))
-        lags[int(bin_of(np.array([minutes]))[0])] += 1
+        if after is None:
+            lags[int(bin_of(np.array([minutes]))[0])] += 1
+            return
+        least = max(0.0, (after - cause.occurred_at).total_seconds() / 60)
+        for at, share in enumerate(bins_within(cause.kind, least, minutes, tuple(lags)).tolist()):
+            lags[at] += share
 
     def _learn_spread(self, cause: Change, pattern: Pattern) -> None:
         under = pattern.under_each_law(cause)
@@ -237,6 +247,7 @@ class Confirmed:
     none: bool
     members: Sequence[AlertState]
     onset_at: datetime
+    onset_after: datetime | None = None
 
 
 def learned(

@@ -19,10 +19,10 @@ from tocsin.decide.calibrate import PLAIN, Calibration, Foreseen, calibrated
 from tocsin.decide.experience import COLD, Experience
 from tocsin.decide.rules import RULES, orders
 from tocsin.decide.scene import scene_of
-from tocsin.decide.series import Series
 from tocsin.domain.catalog import Catalog
 from tocsin.domain.change import Change
 from tocsin.domain.incident import Answer, Attribution, Incident
+from tocsin.domain.series import Series
 
 LEARNED, COLD_MODEL, CHANCE = "learned", "cold", "chance"
 RIVALS = (COLD_MODEL, *RULES)

@@ -39,6 +39,8 @@ _DEPLOY = 20.0
 _PARTS = ((0.6, 1.0, 1.6), (0.4, 15.0, 2.2))
 
 KINDS = tuple(ChangeKind)
+_GRID: Floats = np.append(0.0, np.geomspace(MIN_LAG, 2.0**14, 600))
+"""Minutes between which a density is taken for straight: steps of 1.8 %, up to eleven days."""
 _LOG_MEDIANS: tuple[Floats, ...] = tuple(
     np.array([math.log(MEDIAN.get(kind, _DEPLOY) * stretch) for kind in KINDS]) for _, stretch, _ in _PARTS
 )
@@ -64,6 +66,28 @@ def densities(kinds: NDArray[np.intp], minutes: Floats, learned: Mapping[ChangeK
             seed = seed_masses(kind)
             moved[KINDS.index(kind)] = (seed * SEED_WEIGHT + counts) / (SEED_WEIGHT + sum(counts)) / seed
     return found * moved[kinds, bin_of(lags)] if any(learned.values()) else found
+
+
+def within(
+    kinds: NDArray[np.intp], low: Floats, high: Floats, learned: Mapping[ChangeKind, tuple[float, ...]]
+) -> Floats:
+    """The probability that trouble from such a change first shows between so many minutes after it and so many: the
+    integral of `densities`."""
+    found = np.zeros(len(high))
+    for kind in np.unique(kinds).tolist():
+        dense = densities(np.full(len(_GRID), kind), _GRID, learned)
+        below = np.append(0.0, np.cumsum(np.diff(_GRID) * (dense[1:] + dense[:-1]) / 2))
+        of = kinds == kind
+        found[of] = np.interp(high[of], _GRID, below) - np.interp(low[of], _GRID, below)
+    return found
+
+
+def bins_within(kind: ChangeKind, low: float, high: float, learned: tuple[float, ...] = ()) -> Floats:
+    """Where between these minutes the lag lies: a probability per bin of EDGES; they sum to 1."""
+    ends = np.clip(EDGES, low, max(high, low + MIN_LAG))
+    kinds = np.full(len(ends) - 1, KINDS.index(kind))
+    found = within(kinds, ends[:-1], ends[1:], {kind: learned})
+    return np.asarray(found / found.sum())
 
 
 def bin_of(minutes: Floats) -> NDArray[np.intp]:

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from tocsin.decide.candidates import Candidates, candidates_of
 from tocsin.decide.oddities import Oddities, oddities_of
+from tocsin.decide.onset import Beginning, beginning
 from tocsin.decide.overlap import overlapping
 from tocsin.decide.pattern import Pattern, Places
-from tocsin.decide.series import Courses, Series
+from tocsin.decide.series import Courses
 from tocsin.domain.catalog import Catalog
 from tocsin.domain.change import Change
 from tocsin.domain.incident import Incident
+from tocsin.domain.series import Series
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,7 @@ class Scene:
     pattern: Pattern
     """By all laws alike."""
     courses: Courses
+    onset: Beginning | None
     candidates: Candidates
     lags: NDArray[np.float64]
     """Minutes from each change to the first alert."""
@@ -46,9 +49,11 @@ def scene_of(
     candidates = candidates_of(changes, pattern.onset_at, now)
     lags = (pattern.onset_at.timestamp() - candidates.stamps) / 60
     places = pattern.places(candidates.subjects)
+    courses = Courses(series, pattern, now)
     return Scene(
         pattern=pattern,
-        courses=Courses(series, pattern, now),
+        courses=courses,
+        onset=beginning(incident.members, courses, pattern),
         candidates=candidates,
         lags=lags,
         places=places,

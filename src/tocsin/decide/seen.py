@@ -29,10 +29,8 @@ class Seen:
 
 
 def seen_of(state: AlertState) -> Seen:
-    """What grouping asks of this alert. A check that looked at more than three days dates nothing."""
+    """What grouping asks of this alert."""
     alert = state.alert
-    since = alert.window_starts_at
-    dates = since is not None and timedelta(0) < state.starts_at - since <= MAX_WINDOW
     return Seen(
         fingerprint=alert.fingerprint,
         subject=alert.subject,
@@ -40,8 +38,16 @@ def seen_of(state: AlertState) -> Seen:
         symptom=alert.symptom,
         at=state.starts_at,
         tokens=tokens_of(alert.name),
-        since=since if dates else None,
+        since=looked_since(state),
     )
+
+
+def looked_since(state: AlertState) -> datetime | None:
+    """Since when its check looked at data; None: all the time, nobody says, or at more than three days, which dates
+    nothing."""
+    since = state.alert.window_starts_at
+    dates = since is not None and timedelta(0) < state.starts_at - since <= MAX_WINDOW
+    return since if dates else None
 
 
 def minute_of(at: datetime) -> float:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from tocsin.decide.pattern import Pattern
 from tocsin.decide.ranks import effect, greater
 from tocsin.domain.change import Change
+from tocsin.domain.series import Series
 from tocsin.domain.subject import Subject
 
 Floats = NDArray[np.float64]
@@ -63,15 +64,6 @@ _BAD = (
     "loss",
     "5xx",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
-    """A measured course. A metric that is measured per version is named `metric@version`."""
-
-    subject: Subject
-    metric: str
-    points: tuple[tuple[datetime, float], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +134,8 @@ class Courses:
         self._all = [c for s in sorted(series, key=_key) if (c := _course(s, pattern, now)) is not None]
         limit = (now - pattern.onset_at) / timedelta(minutes=1)
         assert all(course.at[-1] <= limit for course in self._all), "a point later than the decision was let through"
+        self.stepped = [c for c in self._all if c.subject in pattern.started and c.onset is not None and c.onset <= 0]
+        """Those that left their baseline where something alerts, before it did."""
         self.onset = self._earliest()
 
     def __bool__(self) -> bool:
@@ -166,10 +160,9 @@ class Courses:
         return _strongest(found)
 
     def _earliest(self) -> Onset | None:
-        moved = [c for c in self._all if c.subject in self._pattern.started and c.onset is not None and c.onset <= 0]
-        if not moved:
+        if not self.stepped:
             return None
-        first = min(moved, key=lambda c: (c.onset or 0.0, c.subject, c.metric, c.version))
+        first = min(self.stepped, key=lambda c: (c.onset or 0.0, c.subject, c.metric, c.version))
         assert first.stepped is not None
         before = -float(first.at[first.stepped])
         gap = float(first.at[first.stepped] - first.at[first.stepped - 1])
@@ -227,11 +220,6 @@ class Courses:
         return (
             np.asarray(np.where(course.at >= split, np.mean(moved, axis=0), 0.0)) if moved else np.zeros(len(course.at))
         )
-
-
-def began(pattern: Pattern, onset: Onset | None) -> datetime:
-    """When trouble began: the first alert, or earlier where a course shows it."""
-    return pattern.onset_at if onset is None else pattern.onset_at - timedelta(minutes=onset.before)
 
 
 def factor_of(p: float, size: float) -> float:

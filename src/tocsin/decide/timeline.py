@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import asinh
+from statistics import median
 
 from tocsin.decide.compose import headline
 from tocsin.decide.redact import Redactor
@@ -14,13 +15,15 @@ from tocsin.domain.alert import AlertState, Severity
 from tocsin.domain.catalog import Catalog
 from tocsin.domain.change import Change
 from tocsin.domain.incident import NOT_AMONG_THEM, Attribution, Band, Incident, IncidentState, Suspect
+from tocsin.domain.series import Series
 from tocsin.domain.subject import Subject
-from tocsin.domain.timeline import Bar, Cause, Lane, Tick, Timeline
+from tocsin.domain.timeline import Bar, Cause, Curve, Lane, Tick, Timeline
 
 MOST_LANES = 12
 MOST_MARKS = 40
 """Of begins and bars over all lanes, and of other changes; the rest is counted."""
 MOST_CAUSES = 4
+MOST_CURVES = 2
 WORTH_A_LINE = 0.05
 """A change below this probability is one of the others, unless it is the first."""
 EVEN = 12.0
@@ -41,10 +44,18 @@ _STEPS = tuple(
 )
 
 
-def timeline(incident: Incident, changes: Sequence[Change], *, catalog: Catalog, redactor: Redactor) -> Timeline:
-    """The picture of a scored incident and the changes that it was scored against. At most MOST_LANES items,
-    MOST_CAUSES likely causes and MOST_MARKS marks of either kind; what is left out is counted. Times are UTC. All
-    outside text is redacted. Raises ValueError for an incident that was not scored or has no alert."""
+def timeline(
+    incident: Incident,
+    changes: Sequence[Change],
+    *,
+    catalog: Catalog,
+    redactor: Redactor,
+    series: Sequence[Series] = (),
+) -> Timeline:
+    """The picture of a scored incident, of the changes that it was scored against, and of the measured courses that it
+    was scored with. At most MOST_LANES items, MOST_CAUSES likely causes, MOST_MARKS marks of either kind and the
+    MOST_CURVES courses that moved most; what is left out is counted. Times are UTC. All outside text is redacted.
+    Raises ValueError for an incident that was not scored or has no alert."""
     scored = incident.attribution
     if scored is None or not incident.members:
         raise ValueError(f"{incident.display} has not been scored")
@@ -61,10 +72,12 @@ def timeline(incident: Incident, changes: Sequence[Change], *, catalog: Catalog,
         others=tuple(axis.place(at) for at in sorted(marked)),
         others_remark=_others(len(marked), len(others) - len(marked), earlier=len(marked) == len(inside)),
         lanes=tuple(_lanes(incident.members, axis, pen)),
+        curves=tuple(_curves(series, axis, pen)),
         ticks=tuple(_ticks(axis, pen)),
         stretched=axis.scale is not None,
         began=axis.place(axis.began),
-        began_words=f"began {pen.clock(axis.began)}",
+        began_after=axis.place(axis.after) if axis.after else None,
+        began_words=f"began {f'{pen.clock(axis.after)}–' if axis.after else ''}{pen.clock(axis.began)}",
         looked=axis.place(axis.looked),
         looked_words=f"{'over' if incident.state is IncidentState.RESOLVED else 'as of'} {pen.clock(axis.looked)}",
         day=f"{axis.began.day} {axis.began:%b %Y}, UTC",
@@ -82,6 +95,8 @@ class _Axis:
     began: datetime
     looked: datetime
     """The end of what is known."""
+    after: datetime | None
+    """It may have begun since then, where that is not known exactly."""
     scale: timedelta | None = None
     """Stretched: around the beginning distances up to this are even, farther ones shrink as in a logarithm."""
 
@@ -104,13 +119,16 @@ def _axis(incident: Incident, scored: Attribution, shown: Sequence[Suspect]) -> 
     after = max(looked - began, LEAST)
     causes = [suspect.change.occurred_at for suspect in shown]
     left = min(causes, default=began - max(BEFORE, after))
-    left = min(left, began - LEAST)
+    unsure = scored.onset_after
+    left = min(left, began - LEAST, *([unsure] if unsure else []))
     told_apart = min((max(abs(began - at), LEAST) for at in causes), default=after)
     told_apart = min(told_apart, after)
     right = max([looked, *causes])
     if causes and right - left > EVEN * told_apart:
-        return _Axis(left=left, right=max(right, began + LEAST), began=began, looked=looked, scale=told_apart / 2)
-    return _Axis(left=left, right=max(right, began + ROOM * (right - left)), began=began, looked=looked)
+        right, scale = max(right, began + LEAST), told_apart / 2
+        return _Axis(left=left, right=right, began=began, looked=looked, after=unsure, scale=scale)
+    right = max(right, began + ROOM * (right - left))
+    return _Axis(left=left, right=right, began=began, looked=looked, after=unsure)
 
 
 def _ticks(axis: _Axis, pen: Pen) -> list[Tick]:
@@ -165,9 +183,14 @@ def _cause(suspect: Suspect, confirmed: str, axis: _Axis, pen: Pen) -> Cause:
         name=f"{pen.change(suspect.change)}{together}",
         at=axis.place(suspect.change.occurred_at),
         probability="confirmed" if by_a_person else percent(suspect.probability),
-        lag=f"{span(lag)} {'before' if lag >= timedelta(0) else 'after'}",
+        lag=f"{_most(axis.after)}{span(lag)} {'before' if lag >= timedelta(0) else 'after'}",
         strong=by_a_person or suspect.band is not Band.UNLIKELY,
     )
+
+
+def _most(after: datetime | None) -> str:
+    """A lag to the end of the time in which it began is the longest that it may be."""
+    return "up to " if after else ""
 
 
 def _verdict(incident: Incident, scored: Attribution, began: datetime, pen: Pen) -> str:
@@ -182,7 +205,8 @@ def _verdict(incident: Incident, scored: Attribution, began: datetime, pen: Pen)
         return f"No likely cause: no known change explains it ({percent(scored.no_change)})"
     word = "Likely" if first.band is Band.LIKELY else "Possible"
     lag = began - first.change.occurred_at
-    when = f"{pen.clock(first.change.occurred_at)}, {span(lag)} {'before' if lag >= timedelta(0) else 'after'} it began"
+    how = f"{_most(scored.onset_after)}{span(lag)} {'before' if lag >= timedelta(0) else 'after'}"
+    when = f"{pen.clock(first.change.occurred_at)}, {how} it began"
     return f"{word} cause, {percent(first.probability)}: {pen.change(first.change)} at {when}"
 
 
@@ -237,3 +261,34 @@ def _bars(members: Sequence[AlertState], axis: _Axis, *, most: int) -> list[Bar]
         Bar(begin=axis.place(begin), end=axis.place(end), severity=by_rank[rank], firing=firing)
         for begin, end, rank, firing in joined
     ]
+
+
+# --- measured courses ---
+
+
+def _curves(series: Sequence[Series], axis: _Axis, pen: Pen) -> list[Curve]:
+    found = [(moved, _curve(one, axis, pen)) for one in series if (moved := _moved(one, axis)) > 0]
+    return [curve for _, curve in sorted(found, key=lambda each: (-each[0], each[1].name))[:MOST_CURVES]]
+
+
+def _halves(one: Series, axis: _Axis) -> tuple[list[float], list[float]]:
+    """Its values before it began, and since."""
+    return [v for at, v in one.points if at < axis.began], [v for at, v in one.points if axis.began <= at <= axis.right]
+
+
+def _moved(one: Series, axis: _Axis) -> float:
+    """How far its middle value moved when it began, as a share of its range; 0: it cannot be told."""
+    before, after = _halves(one, axis)
+    span_of_it = max([*before, *after], default=0.0) - min([*before, *after], default=0.0)
+    return abs(median(after) - median(before)) / span_of_it if before and after and span_of_it else 0.0
+
+
+def _curve(one: Series, axis: _Axis, pen: Pen) -> Curve:
+    shown = [(at, value) for at, value in one.points if axis.left <= at <= axis.right]
+    low, high = min(value for _, value in shown), max(value for _, value in shown)
+    before, after = _halves(one, axis)
+    return Curve(
+        name=f"{pen.said(one.metric, 40)} of {pen.name(one.subject)}",
+        remark=f"{median(before):.3g} → {median(after):.3g}",
+        points=tuple((axis.place(at), (value - low) / (high - low or 1.0)) for at, value in shown),
+    )

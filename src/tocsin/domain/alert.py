@@ -10,6 +10,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from tocsin.domain.history import NO_HISTORY, History, Usual
+from tocsin.domain.series import Series
 from tocsin.domain.subject import Subject
 
 
@@ -132,6 +133,8 @@ class Alert:
     per_version: bool = False
     """True when the monitor reports each model version apart: the version then belongs to the fingerprint."""
     samples: tuple[Sample, ...] = ()
+    series: tuple[Series, ...] = ()
+    """What was measured lately. Only on the way in: it is kept beside the alert (store/courses.py), not with it."""
     labels: Mapping[str, str] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
     sender_key: str = ""

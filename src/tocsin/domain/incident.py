@@ -111,6 +111,8 @@ class Attribution:
     other: float = 0.0
     candidates: int = 0
     onset_at: datetime
+    onset_after: datetime | None = None
+    """Trouble began between this and `onset_at`: all that the check which saw it first tells; None: at `onset_at`."""
     scored_at: datetime
     scorer: str
     """Name and version of the scorer."""

@@ -59,6 +59,17 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """A measured course on a line of its own."""
+
+    name: str
+    remark: str
+    """`0.196 → 4.12`: from its first to its last values."""
+    points: tuple[tuple[float, float], ...]
+    """Place on the axis, and height from 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
     """The picture's content. Nothing in it depends on when or where it is drawn."""
 
@@ -71,10 +82,13 @@ class Timeline:
     others_remark: str
     """`12 other changes, 31 more earlier`."""
     lanes: tuple[Lane, ...]
+    curves: tuple[Curve, ...]
     ticks: tuple[Tick, ...]
     stretched: bool
     """Distances to the beginning are compressed the more the larger they are."""
     began: float
+    began_after: float | None = None
+    """It began somewhere between this place and `began`; None: there."""
     began_words: str
     looked: float
     looked_words: str

@@ -9,10 +9,13 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from tocsin.domain.alert import Alert, Cohort, Distribution, Resolves, Sample, Severity, Status, Symptom
 from tocsin.domain.message import Hook, Message
+from tocsin.domain.series import MOST_POINTS, MOST_SERIES
 from tocsin.domain.subject import Subject
 from tocsin.sources._distribution import MAX_BINS, counted
 from tocsin.sources._identity import environment_of, symptom_of
 from tocsin.sources._native import Labels, Link, Links, Moment, Span, Strict, Word, Words, text_labels
+from tocsin.sources._series import Body as SeriesBody
+from tocsin.sources._series import series_of
 from tocsin.sources._values import MAX_VALUES, Value, spread_of
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -98,6 +101,11 @@ class AlertBody(Strict):
     model_version: Word = Field(default="", description="Version of the ML model that was measured.")
     per_version: bool = Field(default=False, description="True when each version has an alert of its own.")
     samples: list[SampleBody] = Field(default=[], max_length=5, description="Offending records, by reference.")
+    series: SeriesBody = Field(
+        default=[],
+        description="What was measured lately, before and after it began: tells when trouble began, and tests causes."
+        f" At most {MOST_SERIES} of {MOST_POINTS} points count, the latest. What cannot be read costs no alert.",
+    )
     labels: Labels = Field(default={}, description="Anything else worth knowing.")
     links: Links = Field(default={}, description="Name → address: `runbook`, `dashboard` and others.")
     sender_key: Word = Field(
@@ -126,13 +134,20 @@ def alert_of(body: AlertBody, message: Message, hook: Hook, *, source: str) -> A
         ends_at=_end(body),
         distribution=body.distribution.spread if body.distribution else None,
         samples=tuple(Sample(**sample.model_dump()) for sample in body.samples),
+        series=series_of(body.series, body.subject, received_at=message.received_at)[0],
         labels=labels,
         **same,
     )
 
 
+def unread(body: AlertBody, message: Message) -> str:
+    """Why some of its measured courses were not read; empty: all were."""
+    return series_of(body.series, body.subject, received_at=message.received_at)[1]
+
+
 _SAME = sorted(
-    {*AlertBody.model_fields} - {"environment", "symptom", "summary", "ends_at", "distribution", "samples", "labels"}
+    {*AlertBody.model_fields}
+    - {"environment", "symptom", "summary", "ends_at", "distribution", "samples", "series", "labels"}
 )
 """Fields that pass as they are."""
 

@@ -21,6 +21,7 @@ from tocsin.sources._cloud import Occasion, facts, first_line, last_part, name_i
 from tocsin.sources._finding import DRIFT
 from tocsin.sources._identity import symptom_of
 from tocsin.sources._json import kind_of, number
+from tocsin.sources._times import window_start
 
 PREFIX = "Microsoft.MachineLearningServices."
 BREACH = "azureml_modelmonitor_threshold_breached"
@@ -186,6 +187,7 @@ def _drifted(event: GridEvent, data: dict[str, Any], occasion: Occasion) -> Norm
     coefficient = number(data.get("DriftCoefficient"))
     subject = Subject.of("model", model) if model else Subject.of("dataset", dataset or target or monitor)
     said = "" if coefficient is None else f": {coefficient:.3g}"
+    until = time_in(data, "EndTime", path="data") or event.at
     alert = occasion.alert(
         name=monitor,
         subject=subject,
@@ -193,7 +195,8 @@ def _drifted(event: GridEvent, data: dict[str, Any], occasion: Occasion) -> Norm
         severity=Severity.WARNING,
         status=Status.FIRING,
         summary=f"drift of {dataset or target or monitor}, found by {monitor}{said}",
-        at=time_in(data, "EndTime", path="data") or event.at,
+        at=until,
+        window_starts_at=window_start(data.get("StartTime"), until),
         metric=DRIFT,
         observed=coefficient,
         labels={"monitor": monitor, "run": name_in(data, "RunId"), "base_dataset": base, "target_dataset": target}

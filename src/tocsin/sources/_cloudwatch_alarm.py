@@ -21,6 +21,7 @@ from tocsin.sources._flat import Fields, alert
 from tocsin.sources._identity import labels_of, severity_of, subject_of
 from tocsin.sources._json import number, parsed, text
 from tocsin.sources._monitored import resource_beside
+from tocsin.sources._times import window_start
 
 STATES = {"ALARM": Status.FIRING, "OK": Status.RESOLVED, "INSUFFICIENT_DATA": Status.RESOLVED}
 """INSUFFICIENT_DATA ends an alarm: CloudWatch does not hold it to be in ALARM any longer (its summary says why)."""
@@ -84,6 +85,8 @@ class _Alarm:
     reason: str = ""
     description: str = ""
     at: datetime | None = None
+    since: datetime | None = None
+    """Time of the first data point that was looked at."""
     arn: str = ""
     account: str = ""
     region: str = ""
@@ -180,6 +183,7 @@ def _told(top: Fields, alarm: Fields, *, state: str = "") -> _Alarm:
     listed = points if isinstance(points, list) else []
     observed = next((found for each in listed if (found := number(each)) is not None), None)
     limit = number(data.get("threshold"))
+    at = (top.time("time") if state else None) or now.time("timestamp") or top.time("time")
     resources = top.data.get("resources")
     first = resources[0] if isinstance(resources, list) and resources else ""
     return _Alarm(
@@ -189,7 +193,8 @@ def _told(top: Fields, alarm: Fields, *, state: str = "") -> _Alarm:
         previous=before.text("value"),
         reason=reason,
         description=configuration.text("description", limit=2000),
-        at=(top.time("time") if state else None) or now.time("timestamp") or top.time("time"),
+        at=at,
+        since=window_start(data.get("startDate"), at),
         arn=top.text("alarmArn") or text(first, 2048),
         account=top.text("accountId", "account"),
         region=top.text("region"),
@@ -271,6 +276,7 @@ def _alert(found: _Alarm, message: Message, hook: Hook, source: str) -> Alert:
         description=found.description,
         starts_at=found.at if status is Status.FIRING else None,
         ends_at=found.at,
+        window_starts_at=found.since,
         tags=tags,
         labels={
             "severity": word,

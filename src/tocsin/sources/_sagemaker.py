@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 from tocsin.domain.alert import Resolves, Severity, Status, Symptom
 from tocsin.domain.change import ChangeKind, ChangeOutcome
@@ -19,6 +20,7 @@ from tocsin.domain.subject import Subject
 from tocsin.sources import _sagemaker_assets as assets
 from tocsin.sources._aws import Event, arn_of, name_of, need, time_of
 from tocsin.sources._cloud import Occasion, facts, first_line, last_part, name_in, outcome_of, plain
+from tocsin.sources._times import window_start
 
 EVENT_SOURCE = "aws.sagemaker"
 
@@ -98,7 +100,9 @@ def _monitoring_run(event: Event, occasion: Occasion, name: str, status: str) ->
     endpoint = name_in(environment, "sagemaker_endpoint_name")
     kind = name_in(environment, "analysis_type", "monitoring_type") or name_in(detail, "MonitoringType")
     result = "CompletedWithViolations" if said.startswith("CompletedWithViolations") else status
-    return _judged(event, occasion, schedule=schedule, endpoint=endpoint, kind=kind, result=result, why=said)
+    found = _judged(event, occasion, schedule=schedule, endpoint=endpoint, kind=kind, result=result, why=said)
+    since = window_start(environment.get("start_time"), event.at)
+    return replace(found, alerts=tuple(replace(one, window_starts_at=since) for one in found.alerts))
 
 
 def _schedule(event: Event, occasion: Occasion) -> Normalized:

@@ -11,6 +11,9 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 """Outside of these a time is a mistake or a placeholder (Go's zero time, epoch 0, year 9999) and says nothing."""
 
+LEAST_WINDOW = timedelta(hours=1)
+"""Of checks that come in windows: the shortest schedule of the ML monitors that we read (judgement)."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST_US = (EARLIEST - _EPOCH) // timedelta(microseconds=1)
 _LATEST_US = (LATEST - _EPOCH) // timedelta(microseconds=1)
@@ -36,6 +39,16 @@ def moment(value: object, *, zone: tzinfo = UTC) -> datetime | None:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return _from_epoch(value)
     raise BadPayload(f"expected a time, found {type(value).__name__}")
+
+
+def window_start(told: object, until: datetime | None) -> datetime | None:
+    """Since when the data was recorded that a check looked at, which alerts at `until`. None for a window of minutes:
+    such a check slides over its data and looks all the time; and for what is no time: an alert can do without it."""
+    try:
+        since = moment(told)
+    except BadPayload:
+        return None
+    return since if since and until and until - since >= LEAST_WINDOW else None
 
 
 def _from_text(text: str, zone: tzinfo) -> datetime | None:

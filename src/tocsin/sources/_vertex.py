@@ -19,6 +19,7 @@ from tocsin.sources._cloud import Occasion, dig, facts, first_line, last_part, n
 from tocsin.sources._finding import Finding, alert_of, drift
 from tocsin.sources._json import number
 from tocsin.sources._report import opened
+from tocsin.sources._times import window_start
 
 ANOMALIES = "ModelMonitoringAnomaliesLogEntry"
 
@@ -86,6 +87,7 @@ def _anomalies(entry: dict[str, Any], payload: dict[str, Any], occasion: Occasio
         replace(
             _finding(each, n, objective, severity),
             at=at,
+            window_starts_at=window_start(payload.get("startTime"), at),
             facts={key: value for key, value in known.items() if value},
             resolves=Resolves.EXPIRY,
             expires_after=EXPIRES_AFTER,

@@ -21,6 +21,7 @@ from tocsin.sources._finding import Finding, alert_of, drift
 from tocsin.sources._identity import symptom_of
 from tocsin.sources._json import kind_of, parsed
 from tocsin.sources._report import Envelope, opened, worst_first
+from tocsin.sources._times import window_start
 from tocsin.sources._verify import shared_secret
 
 NAME = "fiddler"
@@ -69,8 +70,9 @@ _VALUE = ("alertvalue", "alertrecordalertvalue", "metricvalue", "value", "curren
 _WARNING = ("warningthreshold", "alertrulewarningthreshold", "alertrecordwarningthreshold")
 _CRITICAL = ("criticalthreshold", "alertrulecriticalthreshold", "alertrecordcriticalthreshold", "threshold")
 _BASELINE = ("baselinevalue", "alertrecordbaselinevalue")
-_TIME = ("alerttimebucket", "alertrecordalerttimebucket", "alertrunstarttime", "triggeredat", "timestamp", "createdat",
-         "alertrecordcreatedat", "alerttime")  # fmt: skip
+_BUCKET = ("alerttimebucket", "alertrecordalerttimebucket")
+"""Start of the bin that was looked at."""
+_TIME = ("alertrunstarttime", "triggeredat", "timestamp", "createdat", "alertrecordcreatedat", "alerttime")
 _SEGMENT = ("segmentname", "segment", "alertrulesegmentname", "alertrulesegment")
 
 
@@ -137,12 +139,15 @@ def _finding(fields: Named, path: str) -> Finding:
     facts = {"project": fields.text("projectname", "project", "alertruleprojectname")}
     facts |= {"compared_to": fields.text("compareto", "alertrulecompareto")}
     facts |= {"baseline_window": fields.text("baselinename", "alertrulebaselinename", "baselinetimebucket")}
+    bucket = fields.moment(*_BUCKET)
+    at = fields.moment(*_TIME) or bucket
     batch = BINS.get(fields.text("binsize", "alertrulebinsize").lower())
     return replace(
         found,
         baseline=fields.number(*_BASELINE),
         segment=fields.text(*_SEGMENT, limit=200),
-        at=fields.moment(*_TIME),
+        at=at,
+        window_starts_at=window_start(bucket, at),
         facts=dict(found.facts) | facts,
         url=fields.text("url", "link", "alerturl", "alertlink", "monitorurl", limit=2048),
         resolves=Resolves.EXPIRY,

@@ -8,6 +8,8 @@ from uuid import UUID
 
 from tocsin.domain.change import Change
 from tocsin.domain.incident import Attribution, Incident
+from tocsin.domain.series import Series
+from tocsin.store import courses
 from tocsin.store.database import Database, dumped, rows, run
 from tocsin.store.incidents import load_changes, load_incidents
 
@@ -22,6 +24,8 @@ BUSY_S = 10
 class Due:
     incident: Incident
     round: int
+    series: tuple[Series, ...] = ()
+    """What its alerts brought of measured courses."""
     until: datetime
     """Taken until then; alerts that join meanwhile make it due before."""
 
@@ -38,8 +42,14 @@ def take_due(database: Database, limit: int = 20) -> list[Due]:
             limit=limit,
         )
         loaded = load_incidents(connection, [row.id for row in found])
+        brought = courses.of_incidents(connection, list(loaded.values()))
     return [
-        Due(incident=loaded[row.id], round=row.attribute_round, until=row.attribute_due_at)
+        Due(
+            incident=loaded[row.id],
+            round=row.attribute_round,
+            series=brought.get(row.id, ()),
+            until=row.attribute_due_at,
+        )
         for row in found
         if row.id in loaded
     ]
@@ -50,7 +60,7 @@ def keep(database: Database, due: Due, attribution: Attribution, *, tell: bool) 
     changed, so that the incident is decided again."""
     following = ROUNDS[due.round] if due.round < len(ROUNDS) else None
     with database.transaction() as connection:
-        return bool(
+        kept = bool(
             run(
                 connection,
                 "UPDATE incidents SET attribution = CAST(:attribution AS jsonb), attribute_round = attribute_round + 1,"
@@ -66,6 +76,9 @@ def keep(database: Database, due: Due, attribution: Attribution, *, tell: bool) 
                 tell=tell,
             )
         )
+        if kept and due.series:
+            courses.scored(connection, due.incident.id, due.series, attribution.scored_at)
+        return kept
 
 
 def candidates(database: Database, environment: str, since: datetime, until: datetime) -> list[Change]:

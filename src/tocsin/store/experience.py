@@ -89,6 +89,7 @@ def read(database: Database, environment: str, catalog: Catalog, *, known_at: da
         confirmed = rows(
             connection,
             "SELECT id, confirmed_change, opened_at, attribution, attribution->>'onset_at' AS onset_at,"  # noqa: S608
+            " attribution->>'onset_after' AS onset_after,"
             f" attribution->>'scored_at' AS scored_at FROM incidents WHERE {_CONFIRMED}"
             " AND opened_at >= (SELECT learn_since FROM installation) ORDER BY opened_at DESC, id DESC LIMIT :most",
             environment=environment,
@@ -106,6 +107,7 @@ def read(database: Database, environment: str, catalog: Catalog, *, known_at: da
                 none=row.confirmed_change == NOT_AMONG_THEM,
                 members=counted.incidents[row.id].members if row.id in counted.incidents else (),
                 onset_at=_moment(row.onset_at, row.opened_at),
+                onset_after=datetime.fromisoformat(row.onset_after) if row.onset_after else None,
             )
             for row in reversed(confirmed)
         ],

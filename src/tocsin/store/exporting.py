@@ -13,6 +13,8 @@ from sqlalchemy import Connection, Row
 from tocsin.domain.alert import AlertState, Status
 from tocsin.domain.change import Change, ChangeOutcome
 from tocsin.domain.incident import Attribution
+from tocsin.domain.series import Series
+from tocsin.store import courses
 from tocsin.store.database import Database, rows
 from tocsin.store.incidents import ATTRIBUTION, CHANGE, MAX_MEMBERS, STATE
 
@@ -42,6 +44,7 @@ class Past:
     """Of the mappings under which it was decided last."""
     members: tuple[Member, ...]
     changes: tuple[Change, ...]
+    series: tuple[Series, ...]
     confirmed_change: str
     """The change's id, NOT_AMONG_THEM, or empty: nobody said."""
 
@@ -77,8 +80,10 @@ def past(database: Database, span: Span) -> Iterator[Past]:
     ids = [row.id for row in heads]
     told_until, onset_before = (span.since, None) if span.since else (_BEGINNING, _BEGINNING)
     for start in range(0, len(ids), AT_ONCE):
+        some = ids[start : start + AT_ONCE]
         with database.transaction() as connection:
-            for row, members in _with_members(connection, span.environment, ids[start : start + AT_ONCE]):
+            looked = courses.looked_at(connection, some)
+            for row, members in _with_members(connection, span.environment, some):
                 scored = ATTRIBUTION.validate_python(row.attribution)
                 back = min(scored.onset_at - WINDOW, onset_before or scored.onset_at)
                 yield Past(
@@ -88,6 +93,7 @@ def past(database: Database, span: Span) -> Iterator[Past]:
                     mapping_version=row.mapping_version,
                     members=_known_at(members, scored.scored_at),
                     changes=_changes(connection, span.environment, back, told_until, scored.scored_at),
+                    series=looked.get(row.id, ()),
                     confirmed_change=row.confirmed_change,
                 )
                 told_until, onset_before = scored.scored_at, scored.onset_at

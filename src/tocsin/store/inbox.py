@@ -13,7 +13,7 @@ from tocsin.decide.mirror import Mirrored
 from tocsin.domain.audit import AuditEntry
 from tocsin.domain.change import Change
 from tocsin.domain.message import Message
-from tocsin.store import mirroring
+from tocsin.store import courses, mirroring
 from tocsin.store.database import Database, bulk, rows, run
 from tocsin.store.sealed import Seal
 
@@ -62,6 +62,8 @@ class Understood:
     quarantined: Sequence[Quarantined]
     audit: Sequence[AuditEntry]
     mirrored: Sequence[Mirrored] = ()
+    brought: Sequence[tuple[UUID, courses.Brought]] = ()
+    """Measured courses, each with the message that brought them."""
 
 
 def claim(database: Database, seal: Seal) -> list[Claimed]:
@@ -158,6 +160,7 @@ def keep(database: Database, batch: Understood, sender_ids: dict[UUID, tuple[str
         doubles = _note_sender_ids(connection, {i: pair for i, pair in sender_ids.items() if i in ours})
         fresh = ours - doubles
         keep_signals(connection, [s for s in batch.signals if s.message_id in fresh])
+        courses.keep(connection, [one for message_id, one in batch.brought if message_id in fresh])
         for changes in _rounds(batch.changes):
             bulk(connection, _KEEP_CHANGES, changes)
         mirroring.keep(connection, batch.mirrored)

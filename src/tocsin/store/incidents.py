@@ -86,8 +86,10 @@ def _left(connection: Connection, ids: Sequence[UUID], since: datetime | None) -
     )
     left: dict[UUID, list[AlertState]] = {}
     for row in found:
+        state = state_of(row.state)
         ended = replace(
-            state_of(row.state),
+            state,
+            alert=replace(state.alert, window_starts_at=None),  # it is the later episode's
             status=Status.RESOLVED,
             starts_at=row.starts_at,
             ends_at=row.ends_at,

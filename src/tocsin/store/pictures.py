@@ -13,8 +13,9 @@ from sqlalchemy import Connection
 from tocsin.domain.audit import AuditEntry
 from tocsin.domain.incident import Incident
 from tocsin.domain.policy import Retention
+from tocsin.domain.series import Series
 from tocsin.domain.timeline import FILE
-from tocsin.store import attachments
+from tocsin.store import attachments, courses
 from tocsin.store.database import Database, now, rows, run
 from tocsin.store.inbox import write_audit
 from tocsin.store.incidents import load_incidents
@@ -44,6 +45,8 @@ class Taken:
     """A picture that is to be drawn now; another may be wanted meanwhile."""
 
     incident: Incident
+    series: tuple[Series, ...] = ()
+    """What its score looked at of measured courses."""
     until: datetime
     tries: int
 
@@ -88,8 +91,15 @@ def take(database: Database) -> Taken | None:
         )
         if not found:
             return None
-        loaded = load_incidents(connection, [found[0].incident_id])
-    return Taken(incident=loaded[found[0].incident_id], until=found[0].due_at, tries=found[0].tries)
+        incident_id = found[0].incident_id
+        loaded = load_incidents(connection, [incident_id])
+        looked = courses.looked_at(connection, [incident_id])
+    return Taken(
+        incident=loaded[incident_id],
+        series=looked.get(incident_id, ()),
+        until=found[0].due_at,
+        tries=found[0].tries,
+    )
 
 
 def keep(database: Database, taken: Taken, content: bytes, *, kinds: Sequence[str]) -> None:

@@ -16,12 +16,12 @@ from uuid import UUID
 import orjson
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from tocsin.decide.series import Series
 from tocsin.domain.alert import Alert, AlertState, Severity, Status, Symptom
 from tocsin.domain.catalog import Catalog, Entry
 from tocsin.domain.change import Change, ChangeKind, ChangeOutcome
 from tocsin.domain.errors import BadSetting
 from tocsin.domain.incident import Incident, IncidentState
+from tocsin.domain.series import Series
 from tocsin.domain.subject import KINDS, Subject
 
 
@@ -81,6 +81,7 @@ class AlertLine(_Lenient):
     symptom: Annotated[Symptom, _or(Symptom, Symptom.AVAILABILITY)] = Symptom.AVAILABILITY
     severity: Annotated[Severity, _or(Severity, Severity.ERROR)] = Severity.ERROR
     starts_at: Moment
+    window_starts_at: Moment | None = None
     ends_at: Moment | None = None
     fingerprint: str = ""
     model_version: str = ""
@@ -224,6 +225,7 @@ def _states(said: CaseLine) -> Iterator[AlertState]:
             summary="",
             received_at=one.starts_at,
             starts_at=one.starts_at,
+            window_starts_at=one.window_starts_at,
             model_version=one.model_version,
         )
         alert = replace(alert, fingerprint=one.fingerprint) if one.fingerprint else alert

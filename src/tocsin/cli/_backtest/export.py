@@ -14,6 +14,7 @@ from tocsin.domain.alert import Status
 from tocsin.domain.catalog import Catalog
 from tocsin.domain.change import Change
 from tocsin.domain.incident import NOT_AMONG_THEM
+from tocsin.domain.series import Series
 from tocsin.store.exporting import Member, Past
 
 CLOSE = 1e-9
@@ -33,6 +34,8 @@ def line(past: Past, catalog: Catalog, clean: Callable[[str], str]) -> bytes:
         "changes": [_change(change, catalog, clean) for change in past.changes],
         "alerts": [_alert(member, catalog, clean) for member in past.members],
     }
+    if past.series:
+        case["series"] = [_series(one, catalog, clean) for one in past.series]
     if past.confirmed_change:
         cause = None if past.confirmed_change == NOT_AMONG_THEM else past.confirmed_change
         case["truth"] = {"change": cause}
@@ -68,7 +71,14 @@ def _alert(member: Member, catalog: Catalog, clean: Callable[[str], str]) -> dic
         "status": Status(member.status),
         "fingerprint": alert.fingerprint,
     }
+    of_this_episode = member.state.starts_at == member.starts_at
+    if of_this_episode and alert.window_starts_at is not None and alert.window_starts_at < member.starts_at:
+        said["window_starts_at"] = alert.window_starts_at
     return said | ({"model_version": clean(alert.model_version)} if alert.model_version else {})
+
+
+def _series(one: Series, catalog: Catalog, clean: Callable[[str], str]) -> dict[str, Any]:
+    return {"subject": catalog.resolve(one.subject), "metric": clean(one.metric), "points": one.points}
 
 
 def answers_as_then(past: Past, line: bytes, reader: Reader) -> bool | None:
@@ -84,7 +94,7 @@ def answers_as_then(past: Past, line: bytes, reader: Reader) -> bool | None:
 
 
 def _close(case: Case, candidates: tuple[tuple[str, ...], ...], probabilities: tuple[float, ...]) -> bool:
-    found = attribute(case.incident, case.changes, case.catalog, now=case.decide_at)
+    found = attribute(case.incident, case.changes, case.catalog, now=case.decide_at, series=case.series)
     now = (*(one.probability for one in found.suspects), found.no_change)
     same = tuple((one.change.id, *one.members) for one in found.suspects) == candidates
     return same and all(abs(a - b) <= CLOSE for a, b in zip(now, probabilities, strict=True))

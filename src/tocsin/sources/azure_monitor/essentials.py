@@ -16,6 +16,7 @@ from tocsin.sources._flat import Fields, alert
 from tocsin.sources._identity import labels_of, subject_of
 from tocsin.sources._json import number
 from tocsin.sources._monitored import resource_beside
+from tocsin.sources._times import window_start
 from tocsin.sources.azure_monitor import activity
 from tocsin.sources.azure_monitor.resource import (
     NAME,
@@ -100,6 +101,7 @@ def _alert(essentials: Fields, context: Fields, data: Fields, message: Message, 
         description=description,
         starts_at=_began(essentials, context, status),
         ends_at=essentials.time("resolvedDateTime") or context.time("eventTimestamp"),
+        window_starts_at=_looked_since(context, condition),
         tags=tags,
         labels={
             "severity": word,
@@ -167,6 +169,13 @@ def _began(essentials: Fields, context: Fields, status: Status) -> datetime | No
     if status is Status.RESOLVED and "eventTimestamp" in context:
         return None
     return essentials.time("firedDateTime") or context.time("eventTimestamp")
+
+
+def _looked_since(context: Fields, condition: Fields) -> datetime | None:
+    if "windowStartTime" in condition:
+        return window_start(condition.text("windowStartTime"), condition.time("windowEndTime"))
+    until = context.time("SearchIntervalEndtimeUtc", "SearchIntervalEndTimeUtc")
+    return window_start(context.text("SearchIntervalStartTimeUtc"), until)
 
 
 def _told(context: Fields) -> dict[str, str]:

@@ -11,6 +11,7 @@ from tocsin.domain.subject import Subject
 from tocsin.sources._flat import Fields, alert
 from tocsin.sources._identity import labels_of, subject_of
 from tocsin.sources._monitored import resource_beside
+from tocsin.sources._times import window_start
 from tocsin.sources.azure_monitor import activity
 from tocsin.sources.azure_monitor.essentials import SAYS_ONCE, STATES
 from tocsin.sources.azure_monitor.resource import (
@@ -84,6 +85,7 @@ def log(data: Fields, message: Message, hook: Hook) -> Normalized:
     host = Subject.of("host", item) if item and "/" not in item else None
     fallback = target.subject or host or Subject.of("unknown", name)
     about = subject_of({**hook.defaults, **dimensions}, fallback=fallback)
+    until = data.time("SearchIntervalEndtimeUtc", "SearchIntervalEndTimeUtc")
     count, limit = data.text("ResultCount", "SearchResultsCount"), data.text("AlertThresholdValue")
     found = alert(
         message,
@@ -95,8 +97,9 @@ def log(data: Fields, message: Message, hook: Hook) -> Normalized:
         severity=severity(data.text("Severity")),
         summary=f"{name}: {count or 'some'} results ({data.text('AlertThresholdOperator')} {limit})",
         description=data.text("Description"),
-        starts_at=data.time("SearchIntervalEndtimeUtc", "SearchIntervalEndTimeUtc"),
-        ends_at=data.time("SearchIntervalEndtimeUtc", "SearchIntervalEndTimeUtc"),
+        starts_at=until,
+        ends_at=until,
+        window_starts_at=window_start(data.text("SearchIntervalStartTimeUtc"), until),
         tags=dimensions,
         labels={
             "severity": data.text("Severity"),

@@ -27,6 +27,7 @@ from tocsin.sources._identity import (
 )
 from tocsin.sources._json import number
 from tocsin.sources._report import opened, worst_first
+from tocsin.sources._times import window_start
 
 NAME = "databricks"
 
@@ -112,7 +113,9 @@ def drifted(body: dict[str, Any], message: Message, hook: Hook) -> Normalized:
             continue
         key = name_in(row, "slice_key")
         segment = f"{key}={name_in(row, 'slice_value')}" if key else ""
-        at = time_in(facts(row.get("window")), "end", path=f"drift_metrics.{n}.window")
+        window = facts(row.get("window"))
+        at = time_in(window, "end", path=f"drift_metrics.{n}.window")
+        since = window_start(window.get("start"), at)
         for measure, limit in limits.items():
             observed = number(dig(row, *measure.split(".")))
             if observed is None:
@@ -129,7 +132,7 @@ def drifted(body: dict[str, Any], message: Message, hook: Hook) -> Normalized:
                 threshold=limit,
                 lower_is_worse=inverted,
             )
-            findings.append(replace(found, segment=segment, at=at))
+            findings.append(replace(found, segment=segment, at=at, window_starts_at=since))
     if not findings:
         return Normalized(ignored="no row of the drift table has a measure with a threshold")
     return Normalized(alerts=worst_first(alert_of(each, envelope, message, hook, source=NAME) for each in findings))
