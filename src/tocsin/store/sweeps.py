@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tocsin.domain.policy import Retention
-from tocsin.store import mirroring, pictures, shadows
+from tocsin.store import lineage, mirroring, pictures, shadows
 from tocsin.store.database import Database, rows, run
 from tocsin.store.decisions import environments_due
 
@@ -90,3 +90,4 @@ def keep_house(database: Database, retention: Retention) -> None:
         shadows.forget(connection, retention.attempts)
         mirroring.forget(connection, retention.attempts)
         pictures.forget(connection, retention)
+        lineage.forget(connection, retention)
