@@ -144,8 +144,9 @@ def prepare(database: Database, made: Database, period: Period, *, changes_back:
             warm=period.warm_at,
             age=FORGOTTEN_AFTER,
         )
-        ours = rows(live, "SELECT id, learn_since FROM installation")[0]
-        run(connection, "UPDATE installation SET id = :id, learn_since = :since", id=ours.id, since=ours.learn_since)
+        ours = rows(live, "SELECT id, learn_since::text AS since FROM installation")[0]
+        since = "UPDATE installation SET id = :id, learn_since = CAST(:since AS timestamptz)"
+        run(connection, since, id=ours.id, since=ours.since)
         bulk(
             connection,
             "INSERT INTO changes SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (environment text,"
