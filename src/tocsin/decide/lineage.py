@@ -19,7 +19,8 @@ FORGOTTEN_AFTER = timedelta(days=35)
 rebuilt pipeline's old ways should not stay for a quarter (judgement)."""
 MOST_EDGES = 5000
 """Of one environment: those told on most days, then latest, so that a job which names its tables by the date cannot
-push out what runs every day. Measured: the tables of 5,000 edges take 0.3 s, once an hour at most."""
+push out what runs every day. Measured beside 1,000 services: to read
+and tabulate 5,000 edges takes 0.6 s, once an hour at most."""
 MOST_OF_A_RUN = 200
 """Datasets that one run reads, and that it writes; more are left out (judgement: dbt's largest models join dozens)."""
 LONGEST = 1000
