@@ -16,6 +16,7 @@ from tocsin.config.settings import Settings
 from tocsin.decide.redact import Redactor
 from tocsin.domain.errors import BadMapping
 from tocsin.store import Database, mappings
+from tocsin.store.lineage import Lineage
 from tocsin.store.sealed import Seal
 from tocsin.store.wake import Waker
 
@@ -47,6 +48,10 @@ class App:
         return Seal(
             [self.settings.data_key.get_secret_value(), *(k.get_secret_value() for k in self.settings.data_keys_old)]
         )
+
+    @cached_property
+    def lineage(self) -> Lineage:
+        return Lineage(self.database)
 
     @cached_property
     def waker(self) -> Waker:

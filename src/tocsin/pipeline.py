@@ -29,6 +29,7 @@ from tocsin.decide.fold import GROUPS_SINCE, Fold
 from tocsin.decide.group import Groups
 from tocsin.decide.hands import aware
 from tocsin.decide.judge import Judged, is_news, judge, verdict
+from tocsin.decide.lineage import hour_of, seen_at
 from tocsin.decide.people import People
 from tocsin.decide.plan import Desk
 from tocsin.domain.alert import Alert, AlertState
@@ -137,29 +138,33 @@ def decide(app: App, environment: str) -> int:
 
 def _decide(app: App, environment: str, *, alone: str = "") -> int:
     active = app.active()
+    written = active.mappings.catalog
     with DECIDED.time(), decisions.deciding(app.database, environment) as store:
         if store is None:
             return 0
-        waiting = store.signals(1 if alone else SIGNALS_AT_ONCE) if alone in ("", "signal") else []
+        found = store.signals(1 if alone else SIGNALS_AT_ONCE) if alone in ("", "signal") else []
+        waiting = found[: app.lineage.unchanged(environment, written, [one.received_at for one in found])]
+        more = len(found) == SIGNALS_AT_ONCE or len(waiting) < len(found)
         until = store.decided_until(waiting)
         due = store.due_alerts(1 if alone else SIGNALS_AT_ONCE, until=until) if alone in ("", "alert") else []
         again = store.due_incidents(1 if alone else 200) if alone in ("", "incident") else []
         if not (waiting or due or again):
             return 0
-        fold = _remembered(app, active, store, waiting, due)
+        catalog = app.lineage.of(environment, written, waiting[0].received_at if waiting else until)
+        fold = _remembered(app, active, catalog, store=store, waiting=waiting, due=due)
         for signal in waiting:
             fold.take(signal.value, message_id=signal.message_id, seq=signal.seq, at=signal.received_at)
         fold.wait_until(until)
         _keep_fold(store, fold, waiting)
         ids = {*fold.touched, *again}
-        ids -= store.put_off(ids - fold.pressing, JUDGE_EVERY, more=len(waiting) == SIGNALS_AT_ONCE)
+        ids -= store.put_off(ids - fold.pressing, JUDGE_EVERY, more=more)
         _judge_all(app, active, store, fold, sorted(ids))
         store.audit(fold.audit)
         return len(waiting) + len(due) + len(ids)
 
 
 def _remembered(
-    app: App, active: Active, store: Decisions, waiting: Sequence[Waiting], due: Sequence[AlertState]
+    app: App, active: Active, catalog: Catalog, *, store: Decisions, waiting: Sequence[Waiting], due: list[AlertState]
 ) -> Fold:
     """Everything that folding these signals and ending these alerts needs to know."""
     fingerprints = sorted({w.value.fingerprint for w in waiting if isinstance(w.value, Alert)})
@@ -174,7 +179,7 @@ def _remembered(
     aside = {*kin.alive_since(store.connection, store.environment, min(looked))} - ids if looked else set()
     ids |= aside
     known = store.courses(sorted(ids))
-    groups = Groups(active.mappings.catalog)
+    groups = Groups(catalog)
     for memory in store.memories(sorted(ids)):
         groups.recall(memory, aside=memory.incident_id in aside)
         if known[memory.incident_id].state is IncidentState.RESOLVED:
@@ -183,7 +188,7 @@ def _remembered(
         environment=store.environment,
         installation_id=app.installation_id,
         mapping_version=active.version,
-        catalog=active.mappings.catalog,
+        catalog=catalog,
         policy=active.mappings.policy,
         states=states,
         incidents=known,
@@ -231,7 +236,7 @@ def _judge_all(app: App, active: Active, store: Decisions, fold: Fold, ids: Sequ
         judged = judge(
             incident,
             aware(kept.get(incident_id, []), fold.people.ledger.ended_in, incident),
-            desk,
+            replace(desk, catalog=app.lineage.seen_by(incident, desk.catalog)),
             active.mappings.policy,
             changes=store.changes(opened_at - CHANGES_BACK, opened_at + CLOCK_SKEW),
             similar=similar.get(incident_id, ()),
@@ -277,10 +282,10 @@ def attribute(app: App) -> list[str]:
     """Score the incidents that are due; returns the environments in which a decision must follow. One that cannot be
     scored against all expectation waits, and holds up no other."""
     tell = []
-    catalog = app.active().mappings.catalog
+    written = app.active().mappings.catalog
     for due in attribution.take_due(app.database):
         try:
-            if due.incident.members and _score(app, due, catalog):
+            if due.incident.members and _score(app, due, written):
                 tell.append(due.incident.environment)
         except (TocsinError, OperationalError):
             raise
@@ -308,7 +313,7 @@ def _learned(app: App) -> Learned:
     return _LEARNED[app]
 
 
-def _score(app: App, due: attribution.Due, catalog: Catalog) -> bool:
+def _score(app: App, due: attribution.Due, written: Catalog) -> bool:
     """Score one incident; True when its reader would learn something. Once a person has named the cause, the last score
     stands: it is what the scorer is judged by."""
     from tocsin.decide.guard import guarded  # noqa: PLC0415 numpy and scipy load only where scoring runs
@@ -320,7 +325,8 @@ def _score(app: App, due: attribution.Due, catalog: Catalog) -> bool:
         return False
     changes = _candidates(app, incident)
     learned, now = _learned(app), app.database.now()
-    taught = learned.of(incident.environment, catalog)
+    taught = learned.of(incident.environment, written)
+    catalog = app.lineage.seen_by(incident, written)
     scored = guarded(
         incident,
         changes,
@@ -333,6 +339,7 @@ def _score(app: App, due: attribution.Due, catalog: Catalog) -> bool:
     question = asked(incident, scored)
     if question.like:
         scored = seen_before(scored, question, learned.earlier(question, known_at=now))
+    scored = replace(scored, lineage_at=hour_of(seen_at(incident)) if catalog.learned else None)
     news = is_news(incident.attribution, scored)
     return attribution.keep(app.database, due, scored, tell=news) and news
 
@@ -374,7 +381,7 @@ def _drawn(app: App, taken: pictures.Taken) -> bytes:
     shown = timeline(
         incident,
         _candidates(app, incident),
-        catalog=active.mappings.catalog,
+        catalog=app.lineage.seen_by(incident, active.mappings.catalog),
         redactor=active.redactor,
         series=taken.series,
     )

@@ -212,6 +212,7 @@ class Reading:
                 subject=self._catalog.resolve(change.subject),
                 summary=self._redactor.text(change.summary),
                 touches=tuple(self._catalog.resolve(subject) for subject in change.touches),
+                reads=tuple(self._catalog.resolve(subject) for subject in change.reads),
             )
             for said in self._normalized
             for change in said.changes

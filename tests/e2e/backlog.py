@@ -34,6 +34,7 @@ MAPPINGS = """
     hooks:
       am: {source: alertmanager, environment: production, unverified: true}
       gh: {source: github, environment: production, unverified: true}
+      ol: {source: openlineage, environment: production, unverified: true}
     connectors:
       out: {kind: console}
       log: {kind: console}
@@ -48,16 +49,18 @@ MAPPINGS = """
 
 
 def write_mappings(directory: Path) -> None:
-    """Chains of services that depend on one another, so that some alerts share a cause and some do not."""
+    """Chains of services that depend on one another, so that some alerts share a cause and some do not. The last of
+    each rests on a dataset, and what this rests on is told by runs alone, in the midst of it."""
     chained = (
         f'      c{chain}-s{link}: {{depends_on: ["service:c{chain}-s{link + 1}"]}}\n'
         if link + 1 < LINKS
-        else f"      c{chain}-s{link}: {{}}\n"
+        else f'      c{chain}-s{link}: {{depends_on: ["dataset:c{chain}-out"]}}\n'
         for chain in range(CHAINS)
         for link in range(LINKS)
     )
+    datasets = "".join(f"      c{chain}-out: {{}}\n" for chain in range(CHAINS))
     directory.mkdir()
-    (directory / "all.yaml").write_text(dedent(MAPPINGS + "".join(chained)))
+    (directory / "all.yaml").write_text(dedent(MAPPINGS + "".join(chained) + "    datasets:\n" + datasets))
 
 
 def settings(url: str, mappings: Path) -> Settings:
@@ -81,7 +84,9 @@ class Sender:
         roll = self.chance.random()
         if roll < 0.05:
             return "gh", self._deployed()
-        if roll < 0.30 and self.firing:
+        if roll < 0.10:
+            return "ol", self._ran()
+        if roll < 0.35 and self.firing:
             return "am", alertmanager([self._ended() for _ in range(min(len(self.firing), self.chance.randint(1, 2)))])
         return "am", alertmanager([self._fires() for _ in range(self.chance.randint(1, 3))])
 
@@ -125,6 +130,15 @@ class Sender:
              "repository": {"name": service, "full_name": f"shop/{service}"}}
         )  # fmt: skip
 
+    def _ran(self) -> bytes:
+        chain, number = self.chance.randrange(CHAINS), self.chance.randrange(10**9)
+        return orjson.dumps(
+            {"eventType": self.chance.choice(("START", "COMPLETE", "FAIL")), "eventTime": self.now.isoformat(),
+             "run": {"runId": f"run-{number}"}, "job": {"namespace": "jobs", "name": f"c{chain}-load"},
+             "inputs": [{"namespace": "tables", "name": f"c{chain}-in"}],
+             "outputs": [{"namespace": "tables", "name": f"c{chain}-out"}]}
+        )  # fmt: skip
+
 
 def messages(seed: int) -> Iterator[Arrival]:
     """The messages, in receipt order; several arrive in the same moment."""
@@ -139,7 +153,7 @@ def messages(seed: int) -> Iterator[Arrival]:
             id=UUID(int=number),
             received_at=sender.now,
             hook=hook,
-            source={"am": "alertmanager", "gh": "github"}[hook],
+            source={"am": "alertmanager", "gh": "github", "ol": "openlineage"}[hook],
             environment="production",
             headers={"x-github-event": "deployment_status"} if hook == "gh" else {},
             query={},

@@ -1,11 +1,12 @@
 """Do eight workers, in whatever order they happen to work, end with the same incidents from the same messages?
 
 Compared is everything that follows from the messages: incidents with numbers, ids, members and times; each alert's
-whole state; ended occurrences; changes; the named decision on every alert; and, of open incidents, all suspects with
-their probabilities and all wanted values of records, texts too, once the later rounds of scoring have run.
+whole state; ended occurrences; changes and lineage; the named decision on every alert; and, of open incidents, all
+suspects with their probabilities and all wanted values of records, texts too, once the later rounds of scoring ran.
 
 Not compared, because it rests on when a worker looked: notes (gathered for a minute), records of incidents that opened
-and ended between two looks (nobody needs a ticket then), what a score said before late changes were known, wall times.
+and ended between two looks (nobody needs a ticket then), pages for what was critical between two looks, what a score
+said before late changes were known, wall times.
 """
 
 from __future__ import annotations
@@ -44,10 +45,12 @@ DECIDED = {
     "changes": "SELECT id, change FROM changes ORDER BY id",
     "decisions": "SELECT at, action, reason, message_id, fingerprint, incident_id, because FROM audit"
     " WHERE action LIKE 'alert.%' OR action = 'message.understood' ORDER BY at, message_id, fingerprint, id",
+    "lineage": "SELECT * FROM lineage ORDER BY upstream, downstream, since",
     "suspects": "SELECT number, attribution->'suspects' AS suspects FROM incidents WHERE state = 'open'"
     " ORDER BY number",
     "records": "SELECT r.id, r.destination, r.generation, r.wanted FROM records r JOIN incidents i"
-    " ON i.id = r.incident_id WHERE i.state = 'open' ORDER BY i.number, r.destination, r.generation",
+    " ON i.id = r.incident_id WHERE i.state = 'open' AND (r.destination = 'out' OR i.routing->>'want' = 'page')"
+    " ORDER BY i.number, r.destination, r.generation",
 }
 
 
@@ -114,3 +117,4 @@ def test_eight_workers_always_end_with_the_same_incidents(
             differing = list(chain.from_iterable(map(unlike, first[name], values)))
             assert differing == [], f"{name} differ in {len(differing)} values"
     assert counts["decisions"] > COUNT
+    assert any("a fault of job:" in str(row["because"]) for row in found["decisions"]), "learned lineage groups"

@@ -69,7 +69,7 @@ def _exported(app: App, span: Span, file: IO[bytes], *, as_it_was: bool, quiet: 
     with_truth = 0
     found: Iterator[Past] = past(app.database, span)
     for one in track(found, "exporting", total=scored, console=shown, disable=quiet or not shown.is_terminal):
-        written = line(one, catalogs.of(one.mapping_version), app.active().redactor.text)
+        written = line(one, catalogs.of(one, span.environment), app.active().redactor.text)
         file.write(written)
         with_truth += bool(one.confirmed_change)
         checked[answers_as_then(one, written, reader)].append(one.display)
@@ -90,11 +90,18 @@ class _Catalogs:
     active one."""
 
     def __init__(self, app: App, *, as_it_was: bool) -> None:
-        self._app, self._as_it_was = app, as_it_was
+        self._app, self._as_it_was, self._now = app, as_it_was, app.database.now()
         self._kept: dict[int, Catalog] = {}
         self.lost: set[int] = set()
 
-    def of(self, version: int) -> Catalog:
+    def of(self, past: Past, environment: str) -> Catalog:
+        """With what runs had told of lineage at the score, or until now."""
+        catalog, at = self._of(past.mapping_version), past.attribution.lineage_at
+        if not self._as_it_was:
+            return self._app.lineage.of(environment, catalog, self._now)
+        return self._app.lineage.of(environment, catalog, at) if at else catalog
+
+    def _of(self, version: int) -> Catalog:
         active = self._app.active()
         if not self._as_it_was or version in (0, active.version):
             return active.mappings.catalog

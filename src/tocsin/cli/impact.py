@@ -27,16 +27,20 @@ NOT_MAPPED = "impact not mapped"
 @click.command()
 @click.argument("subject")
 @MAPPINGS
+@click.option("--environment", default="production", show_default=True, help="Whose runs have told lineage.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def impact(subject: str, directory: Path, as_json: bool) -> None:
-    """Show which models, services and business services are hit when SUBJECT (kind:name) is missing or wrong."""
+def impact(subject: str, directory: Path, environment: str, as_json: bool) -> None:
+    """Show which models, services and business services are hit when SUBJECT (kind:name) is missing or wrong.
+
+    Lineage that runs have told the installation counts too, and is marked; without an installation that answers, what
+    the mappings say is all there is."""
     from tocsin.config.mappings import load
     from tocsin.domain.errors import BadMapping
     from tocsin.domain.subject import Subject
 
-    catalog = load(directory, env=os.environ, secrets_optional=True).catalog
+    catalog = _with_learned(load(directory, env=os.environ, secrets_optional=True).catalog, environment)
     known = catalog.resolve(Subject(subject if ":" in subject else f"unknown:{subject}"))
-    if known not in catalog.entries:
+    if known not in catalog.entries and not (catalog.learned and catalog.knows(known)):
         raise BadMapping([f"the catalogue has no {subject}; {_near(subject, catalog)}"])
     rows = rows_of(known, catalog)
     services = sorted({row["business_service"] for row in rows if row["business_service"]})
@@ -58,22 +62,39 @@ class Hit(TypedDict):
     impact: str
     business_service: str
     path: list[str]
+    learned: list[tuple[Subject, Subject]]
+    """The steps of the path, (upstream, downstream), that runs told and no mapping says."""
+
+
+def _with_learned(catalog: Catalog, environment: str) -> Catalog:
+    from tocsin.cli._connected import connected
+    from tocsin.domain.errors import BadSetting, Unavailable
+
+    try:
+        with connected() as app:
+            return app.lineage.of(environment, catalog, app.database.now())
+    except (BadSetting, Unavailable):
+        return catalog
 
 
 def rows_of(subject: Subject, catalog: Catalog) -> list[Hit]:
     """What a fault of the subject reaches, nearest first; `impact` comes from kpi and contract only."""
+    from tocsin.domain.catalog import Entry
+
     rows: list[Hit] = []
     for below, hops in catalog.downstream(subject).items():
-        entry, owner = catalog.entries[below], catalog.owner(below)
+        entry, owner = catalog.entries.get(below, Entry(subject=below)), catalog.owner(below)
+        path = catalog.path(subject, below)
         rows.append(
             {
                 "subject": str(below),
                 "hops": hops,
                 "owner": owner.team if owner else catalog.catch_all,
-                "criticality": str(entry.criticality),
+                "criticality": str(entry.criticality) if below in catalog.entries else "",
                 "impact": "; ".join(said for said in (entry.kpi, entry.contract) if said) or NOT_MAPPED,
                 "business_service": entry.business_service,
-                "path": list(catalog.path(subject, below)),
+                "path": list(path),
+                "learned": catalog.learned_on(path),
             }
         )
     return rows
@@ -94,11 +115,15 @@ def _print(subject: Subject, rows: list[Hit], services: list[str], catalog: Cata
         console.print("Nothing in the catalogue rests on it.")
         return
     shown = [row for row in rows if row["subject"].startswith(("model:", "service:"))]
-    table = Table("affected", "hops", "owner", "criticality", "impact", "business service", box=None)
+    learned = any(row["learned"] for row in shown)
+    known = ["known from"] if learned else []
+    table = Table("affected", "hops", "owner", "criticality", "impact", "business service", *known, box=None)
     for column in table.columns:
         column.overflow = "fold"
     for row in shown:
-        words = (row["owner"], row["criticality"], row["impact"], row["business_service"])
+        words = [row["owner"], row["criticality"], row["impact"], row["business_service"]]
+        if learned:
+            words.append("runs" if row["learned"] else "mappings")
         table.add_row(row["subject"], str(row["hops"]), *words)
     console.print(table)
     if len(rows) > len(shown):

@@ -1,8 +1,9 @@
-"""What has Tocsin learned from confirmed causes? Every number, and how to make it forget."""
+"""What has Tocsin learned, from confirmed causes and of lineage? Every number, and how to make it forget."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -12,34 +13,49 @@ from tocsin.cli._terminal import actor, echo_json, screen
 
 if TYPE_CHECKING:
     from tocsin.decide.guard import Record
+    from tocsin.decide.lineage import Told
 
 SECTION = "decide"
 
 
 @click.command()
 @click.option("--environment", default="production", show_default=True, help="Each learns for itself.")
-@click.option("--reset", "forget", is_flag=True, help="Forget it all: what was confirmed until now counts no more.")
+@click.option("--lineage", "each_edge", is_flag=True, help="Show each edge of the learned lineage instead.")
+@click.option(
+    "--reset", "forget", is_flag=True, help="Forget it all: what was confirmed or told until now counts no more."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def learned(*, environment: str, forget: bool, as_json: bool) -> None:
+def learned(*, environment: str, each_edge: bool, forget: bool, as_json: bool) -> None:
     """Show what confirmed causes have taught the attribution: risks, lags, how far trouble spreads; and whether what
-    was learned foresees them better than simple rules and the cold model do, for else these order the causes.
+    was learned foresees them better than simple rules and the cold model do, for else these order the causes. And the
+    lineage that pipeline runs have told by what they read and write; it counts from the next full hour on, as does its
+    reset.
 
     Only a person's word teaches: `tocsin confirm`, the console, or the cause set in a ticket by somebody who is not us.
     It is counted from history each time, so that the same history teaches the same."""
     from tocsin.cli._connected import connected
     from tocsin.decide.lags import EDGES
     from tocsin.decide.pattern import FIRST_DECAYS, SPREADS
+    from tocsin.store import lineage
     from tocsin.store.experience import read, reset
 
     with connected() as app:
         if forget:
             reset(app.database, actor=actor())
         taught = read(app.database, environment, app.active().mappings.catalog)
+        with app.database.glance() as connection:
+            edges = lineage.told(connection, environment, app.database.now())
     found = taught.experience
     if as_json:
         told = {"experience": found, "background_per_day": found.background_per_day, "record": taught.record}
-        echo_json({"environment": environment, **told})
+        ways = [{"job": edge.job, **asdict(edge)} for edge in edges]
+        echo_json({"environment": environment, **told, "lineage": ways})
         return
+    if each_edge:
+        _each(edges)
+        return
+    jobs = len({edge.job for edge in edges})
+    screen().print(f"{len(edges)} edges of lineage learned from runs of {jobs} jobs; --lineage lists them")
     screen().print(
         f"{found.confirmed} incidents confirmed in {found.days:.0f} days, {found.unexplained:.0f} of them without a"
         f" known change; such an outage comes {found.background_per_day:.2f} times a day"
@@ -65,6 +81,14 @@ def learned(*, environment: str, forget: bool, as_json: bool) -> None:
         alerted = ", ".join(f"{subject} {times:g}" for subject, times in past.alerted.items())
         screen().print(f"{root} caused {past.incidents:g} incidents; alerted: {alerted}")
     _record(taught.record)
+
+
+def _each(edges: list[Told]) -> None:
+    table = Table("upstream", "downstream", "told by", "first told", "last told on", "days", box=None)
+    for edge in sorted(edges, key=lambda edge: (edge.job, edge.upstream, edge.downstream)):
+        first, last = f"{edge.first_told_at:%Y-%m-%d %H:%M}", f"{edge.last_told_at:%Y-%m-%d}"
+        table.add_row(edge.upstream, edge.downstream, edge.job, first, last, str(edge.days))
+    screen().print(table)
 
 
 def _record(record: Record) -> None:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from tocsin.bootstrap import App
     from tocsin.config.mappings import Mappings
     from tocsin.config.marks import Finding
+    from tocsin.domain.catalog import Catalog
     from tocsin.domain.incident import Incident
+    from tocsin.domain.policy import Policy
 
 SECTION = "operate"
 UNTOLD = ("origin", "secrets", "options")
@@ -96,7 +98,11 @@ def drawn_up(app: App, directory: Path, *, now: datetime) -> Plan:
         refused=_orphaned(active, candidate, versions.open_record_destinations(app.database)),
         sections={name: diff for name, look in _SECTIONS.items() if (diff := _diff(look(active), look(candidate)))},
         owners=_owners(active, candidate),
-        incidents=[moved for i in open_incidents(app.database) if (moved := _rerouted(i, candidate, now))],
+        incidents=[
+            moved
+            for one in open_incidents(app.database)
+            if (moved := _rerouted(one, app.lineage.seen_by(one, candidate.catalog), candidate.policy, now))
+        ],
     )
 
 
@@ -197,14 +203,14 @@ def _owners(active: Mappings, candidate: Mappings) -> list[dict[str, str]]:
     return found
 
 
-def _rerouted(incident: Incident, candidate: Mappings, now: datetime) -> dict[str, Any]:
+def _rerouted(incident: Incident, catalog: Catalog, policy: Policy, now: datetime) -> dict[str, Any]:
     """How an open incident's route would differ at its next decision; empty when it stays."""
     from tocsin.decide.route import route
 
     before = incident.routing
     if before is None or not incident.members:
         return {}
-    after = route(incident, candidate.catalog, candidate.policy, now=now)
+    after = route(incident, catalog, policy, now=now)
     pairs = {
         "asks_for": (before.want, after.want),
         "team": (before.ownership.team, after.ownership.team),

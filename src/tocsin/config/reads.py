@@ -153,6 +153,7 @@ class ChangeReadsIn(_ReadingIn):
     url: FoundRef | None = Field(default=None, description="Where to read more.")
     ticket: FoundRef | None = Field(default=None, description="Number of the change request.")
     touches: FoundRef | None = Field(default=None, description="A list of kind:name that it wrote besides.")
+    reads: FoundRef | None = Field(default=None, description="A list of kind:name that it read.")
 
 
 class ReadsIn(Strict):

@@ -11,6 +11,7 @@ from tocsin.decide.onset import Beginning, Window, began, began_after
 from tocsin.decide.pattern import Pattern
 from tocsin.decide.remembered import NO_PAST, Past
 from tocsin.decide.series import NOT_TESTED, Tested
+from tocsin.domain.catalog import Catalog
 from tocsin.domain.change import Change, ChangeKind, ChangeOutcome
 from tocsin.domain.incident import Attribution, Band, SeenBefore, Suspect
 from tocsin.domain.subject import Subject
@@ -121,6 +122,8 @@ class _Trace:
     reached: frozenset[Subject] = frozenset()
     seen: tuple[Subject, ...] = ()
     silent: tuple[Subject, ...] = ()
+    learned: tuple[tuple[Subject, Subject], ...] = ()
+    """The steps (upstream, downstream) of its ways to the nearest that no mapping has."""
 
 
 def _trace(change: Change, pattern: Pattern) -> _Trace:
@@ -140,7 +143,17 @@ def _trace(change: Change, pattern: Pattern) -> _Trace:
         reached=frozenset(v for v, _ in alerting),
         seen=tuple(s for s in expected if s in pattern.started),
         silent=tuple(s for s in expected if s not in pattern.started),
+        learned=_learned(root, alerting, catalog),
     )
+
+
+def _learned(
+    root: Subject, alerting: list[tuple[Subject, int]], catalog: Catalog
+) -> tuple[tuple[Subject, Subject], ...]:
+    if not catalog.learned:
+        return ()
+    steps = (step for v, _ in alerting[:_NAMED] for step in catalog.learned_on(catalog.path(root, v)))
+    return tuple(dict.fromkeys(steps))[:_NAMED]
 
 
 def _alerting(pattern: Pattern, root: Subject) -> list[tuple[Subject, int]]:
@@ -168,6 +181,7 @@ def _because(
         of = len(found.seen) + len(found.silent)
         noun = "dependant alerts" if of == 1 else "dependants alert"
         said.append(f"{_names(found.seen)} {verb} on {found.root}: {len(found.seen)} of {of} expected {noun}")
+    said += [f"that {below} rests on {above} was learned from runs" for above, below in found.learned]
     past = scored.past.get(found.root, NO_PAST) if found.root else NO_PAST
     for v in [v for v in _beyond(found, pattern) if past.often(v)][:_NAMED]:
         times = f"{past.alerted[v]:.0f} of {past.incidents:.0f} earlier outages"

@@ -81,6 +81,8 @@ class Pattern:
         self._extra = {v: size + i for i, v in enumerate(v for v in sorted(self.started) if v not in index)}
         self.hops_to = {v: self._column(v) for v in sorted(self.started)}
         """Of each alerting subject: every root's hops down to it."""
+        self._counts = np.append(~self.topology.out_of(self._known), np.ones(len(self._extra), dtype=bool))
+        """The roots that are the world: see Topology.out_of."""
         self._laws = self._under_laws()
         self._outside_laws = self._outside()
         self._orders = self._under_orders()
@@ -100,7 +102,8 @@ class Pattern:
         if past:
             self._remember(past)
         elsewhere = float(np.logaddexp.reduce(self._weights + self._outside_laws))
-        everywhere = [*self._roots.tolist(), *[elsewhere] * (SMALLEST_WORLD - len(self._roots))]
+        counted = self._roots[self._counts].tolist()
+        everywhere = [*counted, *[elsewhere] * (SMALLEST_WORLD - len(counted))]
         self.anywhere = float(np.logaddexp.reduce(everywhere)) - float(np.log(len(everywhere)))
         self._places: dict[Subject, tuple[Subject, float | None]] = {}
 

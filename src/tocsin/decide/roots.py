@@ -29,7 +29,7 @@ _LOG_ALERTS = np.log(ALERTS)
 _LOG_NOT = np.append(np.log1p(-ALERTS[:-1]), 0.0)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def all_silent(topology: Topology) -> Floats:
     """For every subject as the root: log of the chance that nothing below it alerts that would alert at once."""
     silent = np.zeros(len(topology.subjects))
@@ -49,6 +49,8 @@ def chances(weights: Mapping[Subject, float], topology: Topology) -> tuple[Float
             log += weight * _LOG_ALERTS[hops]
             if subject.kind not in ML_KINDS:
                 silent -= weight * _LOG_NOT[hops]
+    if log.any():
+        log[topology.out_of(subject for subject in weights if subject in topology.index)] = -np.inf
     return log, silent
 
 

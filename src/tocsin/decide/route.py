@@ -157,6 +157,9 @@ def _owner_by_lineage(head: Subject, catalog: Catalog) -> Ownership | None:
     for _, below, at in sorted(ways):
         if found := catalog.owner(at):
             relation = f"{at} rests on {head}" if below else f"{head} rests on {at}"
+            relation += (
+                ", as runs told" if catalog.learned_on(catalog.path(*((head, at) if below else (at, head)))) else ""
+            )
             return Ownership(team=found.team, why=f"{found.why}, and {relation}", where=found.where)
     return None
 

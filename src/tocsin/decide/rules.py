@@ -73,9 +73,8 @@ class _Look:
         near = {*catalog.upstream(first, 1), *catalog.downstream(first, 1)}
         self.beside = {**dict.fromkeys(near, 1.0), first: 2.0}
         origin = min(pattern.started, key=self._reaches_most)
-        entry = catalog.entry(origin)
-        needs = entry.depends_on if entry else ()
-        self.around_origin = {**dict.fromkeys(pattern.started, 1.0), **dict.fromkeys(needs, 2.0), origin: 3.0}
+        needs = dict.fromkeys(catalog.needs(origin), 2.0)
+        self.around_origin = {**dict.fromkeys(pattern.started, 1.0), **needs, origin: 3.0}
 
     def _reaches_most(self, subject: Subject) -> tuple[int, int, datetime, Subject]:
         """Most alerting subjects within four hops, then fewest hops in total, then the earliest alert."""

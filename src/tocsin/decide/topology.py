@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Iterable
 
 import numpy as np
 import orjson
@@ -19,7 +20,8 @@ UNREACHABLE = MAX_HOPS + 1
 """The hop count that stands for "never"; also the last index of a probability-by-hops table."""
 
 _COLUMNS = 4096
-_TABLES = 4
+_TABLES = 8
+"""Each environment may have learned lineage of its own, of this hour and of the hour before."""
 
 
 class Topology:
@@ -27,11 +29,13 @@ class Topology:
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
-        self.subjects: tuple[Subject, ...] = tuple(
-            sorted({*catalog.entries, *(up for e in catalog.entries.values() for up in e.depends_on)})
-        )
+        written = {*catalog.entries, *(up for e in catalog.entries.values() for up in e.depends_on)}
+        learned = {*catalog.learned, *(up for needs in catalog.learned.values() for up in needs)}
+        self.subjects: tuple[Subject, ...] = tuple(sorted(written | learned))
         self.index: dict[Subject, int] = {subject: i for i, subject in enumerate(self.subjects)}
         self._listed = {subject: self.index[subject] for subject in catalog.entries}
+        self.unwritten = np.array([subject not in written for subject in self.subjects], dtype=bool)
+        """What no mapping names: runs told of it."""
         self.monitored = np.array([self._is_monitored(s) for s in self.subjects], dtype=bool)
         self.reach = self._reach()
         self.digest = self._digest()
@@ -68,6 +72,16 @@ class Topology:
             self._columns.popitem(last=False)
         return column
 
+    def out_of(self, alerting: Iterable[Subject]) -> NDArray[np.bool_]:
+        """What no mapping names and reaches none of these subjects of the topology: no place where their fault could
+        be. Counting it would make the world larger for services that have nothing to do with it."""
+        out = self.unwritten.copy()
+        for subject in alerting:
+            if not out.any():
+                break
+            out &= self.hops_to(subject) >= UNREACHABLE
+        return out
+
     def _is_monitored(self, subject: Subject) -> bool:
         """What is only named as a dependency has no alert rule that we know of."""
         entry = self.catalog.entry(subject)
@@ -82,15 +96,18 @@ class Topology:
         return counts
 
     def _digest(self) -> str:
-        entries = [(s, sorted(e.depends_on), e.monitored) for s, e in sorted(self.catalog.entries.items())]
-        return hashlib.blake2b(orjson.dumps(entries, option=orjson.OPT_PASSTHROUGH_SUBCLASS, default=str)).hexdigest()
+        known = sorted({*self.catalog.entries, *self.catalog.learned})
+        told: list[object] = [(s, sorted(self.catalog.needs(s)), self._is_monitored(s)) for s in known]
+        if self.unwritten.any():
+            told.append([s for s, unwritten in zip(self.subjects, self.unwritten, strict=True) if unwritten])
+        return hashlib.blake2b(orjson.dumps(told, option=orjson.OPT_PASSTHROUGH_SUBCLASS, default=str)).hexdigest()
 
 
 _tables: OrderedDict[int, Topology] = OrderedDict()
 
 
 def topology_of(catalog: Catalog) -> Topology:
-    """The catalogue's tables, made at its first use and kept for the latest four catalogues (a catalogue is a value
+    """The catalogue's tables, made at its first use and kept for the latest eight catalogues (a catalogue is a value
     that never changes; each table holds its catalogue, so its identity cannot be reused meanwhile)."""
     known = _tables.pop(id(catalog), None) or Topology(catalog)
     _tables[id(catalog)] = known

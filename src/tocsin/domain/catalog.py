@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cached_property
+from itertools import pairwise
 
 from tocsin.domain.alert import Symptom
 from tocsin.domain.subject import Subject
@@ -119,6 +120,22 @@ class Catalog:
     owns: tuple[Owns, ...] = ()
     catch_all: str = ""
     """The team that gets what nobody owns."""
+    learned: Mapping[Subject, tuple[Subject, ...]] = field(default_factory=dict)
+    """What more each subject rests on, as runs told it (decide/lineage.py). Impact passes through; it gives nobody a
+    name, an owner or a weight, and what only stands here is not monitored: its silence says nothing."""
+
+    def needs(self, subject: Subject) -> tuple[Subject, ...]:
+        """What it rests on directly: as written, then as learned."""
+        entry = self.entries.get(subject)
+        return (entry.depends_on if entry else ()) + self.learned.get(subject, ())
+
+    def knows(self, subject: Subject) -> bool:
+        """Has it an entry, or is it named as a dependency, or learned?"""
+        return subject in self.entries or subject in self.learned or subject in self._dependants
+
+    def learned_on(self, path: Iterable[Subject]) -> list[tuple[Subject, Subject]]:
+        """The steps of a path downwards, (upstream, downstream), that nobody wrote: runs told of them."""
+        return [(above, below) for above, below in pairwise(path) if above in self.learned.get(below, ())]
 
     def address(self, team: str, destination: str, kind: str) -> Mapping[str, str]:
         """How a team is addressed at a destination: by its own fields there, or those for the kind; a team that has
@@ -148,8 +165,8 @@ class Catalog:
     @cached_property
     def _dependants(self) -> dict[Subject, tuple[Subject, ...]]:
         found: dict[Subject, list[Subject]] = {}
-        for subject in sorted(self.entries):
-            for upstream in self.entries[subject].depends_on:
+        for subject in sorted({*self.entries, *self.learned}):
+            for upstream in self.needs(subject):
                 found.setdefault(upstream, []).append(subject)
         return {upstream: tuple(subjects) for upstream, subjects in found.items()}
 
@@ -174,12 +191,7 @@ class Catalog:
 
     def upstream(self, subject: Subject, hops: int = MAX_HOPS) -> dict[Subject, int]:
         """What `subject` rests on, with the number of hops (1 …), nearest first; not `subject` itself."""
-
-        def needs(at: Subject) -> Iterable[Subject]:
-            entry = self.entries.get(at)
-            return entry.depends_on if entry else ()
-
-        return _reach(subject, hops, needs)
+        return _reach(subject, hops, self.needs)
 
     def path(self, cause: Subject, effect: Subject, hops: int = MAX_HOPS) -> tuple[Subject, ...]:
         """One shortest way from cause down to effect, both included; empty when there is none."""

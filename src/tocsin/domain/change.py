@@ -66,4 +66,6 @@ class Change:
     summary: str = ""
     touches: tuple[Subject, ...] = ()
     """What the change wrote besides its subject: a run's output datasets, a deploy's models."""
+    reads: tuple[Subject, ...] = ()
+    """What it read: a run's input datasets. With `touches` it teaches lineage (decide/lineage.py)."""
     labels: Mapping[str, str] = field(default_factory=dict)

@@ -124,6 +124,8 @@ class Attribution:
     order_why: str = ""
     answers: Mapping[str, Answer] = field(default_factory=dict)
     """What every scorer and rule answered, by name: what the guard is judged by once a person confirms the cause."""
+    lineage_at: datetime | None = None
+    """The full hour as of which lineage was learned from runs; None when there was none."""
 
     @property
     def first(self) -> Suspect | None:
@@ -256,6 +258,8 @@ class Incident:
     state: IncidentState
     opened_at: datetime
     members: tuple[AlertState, ...]
+    last_alert_at: datetime | None = None
+    """Receipt of the alert that joined last: as of then it sees learned lineage."""
     resolved_at: datetime | None = None
     reopened: int = 0
     parent_id: UUID | None = None

@@ -41,6 +41,11 @@ class ChangeBody(Strict):
         max_length=100,
         description="What it wrote besides its subject: datasets of a run, models of a deploy.",
     )
+    reads: list[Subject] = Field(
+        default=[],
+        max_length=100,
+        description="What it read: datasets of a run. What a job's pipelinerun.finished read and touched is lineage.",
+    )
     labels: Labels = Field(default={}, description="Anything else worth knowing.")
 
 
@@ -68,6 +73,7 @@ def change_of(body: ChangeBody, message: Message, hook: Hook, *, source: str) ->
         ticket=body.ticket,
         summary=body.summary,
         touches=tuple(body.touches),
+        reads=tuple(body.reads),
         labels=labels,
     )
 

@@ -163,7 +163,7 @@ class _Reader:
         if name in TIMES and not of:
             return self._time(found, path)
         if isinstance(found, (dict, list)):
-            if name == "touches" and isinstance(found, list):
+            if name in ("touches", "reads") and isinstance(found, list):
                 return found
             raise BadPayload(f"{expression.text!r} gives {kind_of(found)}, not a text or number", path=path)
         return found if name in NUMBERS and not of else _word(found)

@@ -22,7 +22,7 @@ from tocsin.domain.catalog import Catalog
 from tocsin.domain.change import Change, ChangeKind
 from tocsin.domain.incident import NOT_AMONG_THEM, Incident
 from tocsin.domain.subject import Subject
-from tocsin.store import earlier
+from tocsin.store import earlier, lineage
 from tocsin.store.database import Database, rows, run
 from tocsin.store.inbox import write_audit
 from tocsin.store.incidents import ATTRIBUTION, load_changes_by_id, load_incidents
@@ -84,7 +84,8 @@ def _state(database: Database, environment: str, known_at: datetime | None) -> t
 
 
 def read(database: Database, environment: str, catalog: Catalog, *, known_at: datetime | None = None) -> Taught:
-    """What was learned and the record beside it, counted from the database; of what people had said by `known_at`."""
+    """What was learned and the record beside it, counted from the database; of what people had said by `known_at`. The
+    lineage is that as of the latest confirmed incident: this too moves by people's words alone."""
     with database.transaction() as connection:
         confirmed = rows(
             connection,
@@ -99,6 +100,7 @@ def read(database: Database, environment: str, catalog: Catalog, *, known_at: da
         if not confirmed:
             return Taught()
         counted = _counted(connection, environment, confirmed)
+        catalog = lineage.of(connection, environment, catalog, counted.scored_at)
     experience = learned(
         [_exposure(row) for row in counted.exposed],
         [

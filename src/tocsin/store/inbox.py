@@ -13,7 +13,7 @@ from tocsin.decide.mirror import Mirrored
 from tocsin.domain.audit import AuditEntry
 from tocsin.domain.change import Change
 from tocsin.domain.message import Message
-from tocsin.store import courses, mirroring
+from tocsin.store import courses, lineage, mirroring
 from tocsin.store.database import Database, bulk, rows, run
 from tocsin.store.sealed import Seal
 
@@ -163,6 +163,7 @@ def keep(database: Database, batch: Understood, sender_ids: dict[UUID, tuple[str
         courses.keep(connection, [one for message_id, one in batch.brought if message_id in fresh])
         for changes in _rounds(batch.changes):
             bulk(connection, _KEEP_CHANGES, changes)
+        lineage.keep(connection, batch.changes)
         mirroring.keep(connection, batch.mirrored)
         bulk(connection, _KEEP_QUARANTINE, [_quarantine_row(q) for q in batch.quarantined if q.message.id in ours])
         write_audit(connection, [e for e in batch.audit if e.message_id is None or e.message_id in fresh])

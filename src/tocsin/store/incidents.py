@@ -123,6 +123,7 @@ def incident_of(row: Row[Any], members: tuple[AlertState, ...]) -> Incident:
         environment=row.environment,
         state=IncidentState(row.state),
         opened_at=row.opened_at,
+        last_alert_at=row.last_alert_at,
         resolved_at=row.resolved_at,
         members=members,
         reopened=row.reopened,

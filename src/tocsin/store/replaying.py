@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ProgrammingError
 
+from tocsin.decide.lineage import FORGOTTEN_AFTER
 from tocsin.domain.errors import BadSetting
 from tocsin.store.database import Database, bulk, migrate, rows, run
 
@@ -115,8 +116,8 @@ class Period:
 
 
 def prepare(database: Database, made: Database, period: Period, *, changes_back: timedelta) -> int:
-    """Give the scratch database this installation's identity, the changes known before the period, and the vendors'
-    ids of records and their certificates; returns how many messages will be replayed."""
+    """Give the scratch database this installation's identity, the changes and the lineage known before the period, and
+    the vendors' ids of records and their certificates; returns how many messages will be replayed."""
     with database.transaction() as live, made.transaction() as connection:
         known = rows(
             live,
@@ -136,12 +137,27 @@ def prepare(database: Database, made: Database, period: Period, *, changes_back:
             " AND (:environment = '' OR environment IN (:environment, '*'))",
             **_period(period),
         )[0].n
-        run(connection, "UPDATE installation SET id = :id", id=rows(live, "SELECT id FROM installation")[0].id)
+        told = rows(
+            live,
+            "SELECT environment, upstream, downstream, since, told_at FROM lineage"
+            " WHERE told_at < :warm AND told_at >= :warm - CAST(:age AS interval)",
+            warm=period.warm_at,
+            age=FORGOTTEN_AFTER,
+        )
+        ours = rows(live, "SELECT id, learn_since::text AS since FROM installation")[0]
+        since = "UPDATE installation SET id = :id, learn_since = CAST(:since AS timestamptz)"
+        run(connection, since, id=ours.id, since=ours.since)
         bulk(
             connection,
             "INSERT INTO changes SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (environment text,"
             " id text, kind text, subject text, occurred_at timestamptz, received_at timestamptz, change jsonb)",
             [dict(row._mapping) for row in known],
+        )
+        bulk(
+            connection,
+            "INSERT INTO lineage SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (environment text,"
+            " upstream text, downstream text, since timestamptz, told_at timestamptz)",
+            [dict(row._mapping) for row in told],
         )
         bulk(
             connection,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tocsin.domain.policy import Retention
-from tocsin.store import courses, mirroring, pictures, shadows
+from tocsin.store import courses, lineage, mirroring, pictures, shadows
 from tocsin.store.database import Database, rows, run
 from tocsin.store.decisions import environments_due
 
@@ -91,3 +91,4 @@ def keep_house(database: Database, retention: Retention) -> None:
         mirroring.forget(connection, retention.attempts)
         pictures.forget(connection, retention)
         courses.forget(connection, retention)
+        lineage.forget(connection, retention)

@@ -55,6 +55,10 @@ class EntryLine(_Lenient):
     subject: Name
     depends_on: tuple[Name, ...] = ()
     monitored: bool = True
+    learned: tuple[Name, ...] = ()
+    """Of depends_on, what runs told and no mapping says."""
+    mapped: bool = True
+    """Has it an entry in the mappings?"""
 
 
 class CatalogLine(_Lenient):
@@ -175,15 +179,21 @@ class Reader:
         )
 
     def _catalog(self, said: CatalogLine) -> Catalog:
+        ordered = sorted(said.entries, key=lambda one: one.subject)
         entries = {
             one.subject: Entry(
-                subject=one.subject, depends_on=tuple(sorted(set(one.depends_on))), monitored=one.monitored
+                subject=one.subject,
+                depends_on=tuple(sorted({*one.depends_on} - {*one.learned})),
+                monitored=one.monitored,
             )
-            for one in sorted(said.entries, key=lambda one: one.subject)
+            for one in ordered
+            if one.mapped
         }
+        learned = {one.subject: tuple(sorted({*one.learned})) for one in ordered if one.learned}
         said_so = [[subject, entry.depends_on, entry.monitored] for subject, entry in entries.items()]
-        key = orjson.dumps(said_so, option=orjson.OPT_PASSTHROUGH_SUBCLASS, default=str)
-        return self._catalogs.setdefault(key, Catalog(entries=entries))
+        told = [said_so, list(learned.items())]
+        key = orjson.dumps(told, option=orjson.OPT_PASSTHROUGH_SUBCLASS, default=str)
+        return self._catalogs.setdefault(key, Catalog(entries=entries, learned=learned))
 
 
 def _change(said: ChangeLine, decide_at: datetime) -> Change:

@@ -15,6 +15,7 @@ from tocsin.domain.catalog import Catalog
 from tocsin.domain.change import Change
 from tocsin.domain.incident import NOT_AMONG_THEM
 from tocsin.domain.series import Series
+from tocsin.domain.subject import Subject
 from tocsin.store.exporting import Member, Past
 
 CLOSE = 1e-9
@@ -25,12 +26,7 @@ def line(past: Past, catalog: Catalog, clean: Callable[[str], str]) -> bytes:
     case: dict[str, Any] = {
         "id": str(past.id),
         "decide_at": past.attribution.scored_at,
-        "catalog": {
-            "entries": [
-                {"subject": entry.subject, "depends_on": entry.depends_on, "monitored": entry.monitored}
-                for entry in (catalog.entries[subject] for subject in sorted(catalog.entries))
-            ]
-        },
+        "catalog": {"entries": [_entry(subject, catalog) for subject in sorted({*catalog.entries, *catalog.learned})]},
         "changes": [_change(change, catalog, clean) for change in past.changes],
         "alerts": [_alert(member, catalog, clean) for member in past.members],
     }
@@ -40,6 +36,17 @@ def line(past: Past, catalog: Catalog, clean: Callable[[str], str]) -> bytes:
         cause = None if past.confirmed_change == NOT_AMONG_THEM else past.confirmed_change
         case["truth"] = {"change": cause}
     return line_of(case)
+
+
+def _entry(subject: Subject, catalog: Catalog) -> dict[str, Any]:
+    """With what runs told, among the rest and named apart; `mapped` is false for what no mapping has."""
+    entry, learned = catalog.entries.get(subject), catalog.learned.get(subject, ())
+    said: dict[str, Any] = {
+        "subject": subject,
+        "depends_on": catalog.needs(subject),
+        "monitored": entry is not None and entry.monitored,
+    }
+    return said | ({"learned": learned} if learned else {}) | ({} if entry else {"mapped": False})
 
 
 def _change(change: Change, catalog: Catalog, clean: Callable[[str], str]) -> dict[str, Any]:

@@ -65,7 +65,12 @@ def _batch(events: list[Any], message: Message, hook: Hook) -> Normalized:
     changes: dict[str, Change] = {}
     for change in (change for said in read for change in said.changes):
         known = changes.get(change.id, change)
-        changes[change.id] = replace(change, occurred_at=min(known.occurred_at, change.occurred_at))
+        changes[change.id] = replace(
+            change,
+            occurred_at=min(known.occurred_at, change.occurred_at),
+            touches=_each(known.touches + change.touches),
+            reads=_each(known.reads + change.reads),
+        )
     alerts = {alert.fingerprint: alert for said in read for alert in said.alerts}
     if not changes and not alerts:
         return Normalized(ignored=read[0].ignored if read else "an array without events")
@@ -111,7 +116,6 @@ def _run(event: RunEvent, message: Message, hook: Hook) -> Normalized:
 
 def _change(event: RunEvent, occasion: Occasion) -> Change:
     error = error_of(event)
-    wrote = _touched(dataset.subject for dataset in event.outputs or ())
     return Change(
         id=f"openlineage:{event.run.id}",
         hook=occasion.hook.name,
@@ -127,7 +131,8 @@ def _change(event: RunEvent, occasion: Occasion) -> Change:
         author=author_of(event),
         url=url_of(event),
         summary=_renames(event) or f"{event.job.name}: {event.outcome}" + (f": {error}" if error else ""),
-        touches=wrote,
+        touches=_each(dataset.subject for dataset in event.outputs or ()),
+        reads=_each(dataset.subject for dataset in event.inputs or ()),
         labels=labels_of(occasion.labels | labels_of_outputs(event)),
     )
 
@@ -137,7 +142,7 @@ def _renames(event: RunEvent) -> str:
     return ", ".join(f"{before} renamed to {after}" for before, after in renamed_columns(event)[:3])
 
 
-def _touched(subjects: Iterable[Subject]) -> tuple[Subject, ...]:
+def _each(subjects: Iterable[Subject]) -> tuple[Subject, ...]:
     return tuple(dict.fromkeys(subjects))
 
 
@@ -206,7 +211,8 @@ transport = {{"type": "http", "url": "{url}", "endpoint": "", "auth": {{"type": 
 ```
 
 - Tools that can set only a host find the hook by their API key under `/api/v1/lineage`.
-- Output datasets are what a run touches; with `schema` and `lifecycleStateChange` facets renamed and altered tables
+- Output datasets are what a run touches. What its job reads and writes becomes lineage from the next full hour on
+  (`tocsin learned --lineage`). With `schema` and `lifecycleStateChange` facets renamed and altered tables
   become changes of their own, with `dataQualityAssertions` failing checks become alerts.
 """
 
