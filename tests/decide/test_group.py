@@ -124,6 +124,20 @@ def test_a_check_of_a_day_must_mean_one_incident_more_than_all_others() -> None:
     assert found.place(late(185, -55), alive=[FIRST, SECOND]).incident_id is None
 
 
+def test_late_checks_see_what_has_joined_since_the_last_one() -> None:
+    members = [seen("feature:ip_risk", name="nulls"), seen("dataset:orders", 1, name="late")]
+    asked = groups(members[0])
+    before = asked.place(late(185, -55), alive=[FIRST])
+    asked.add(FIRST, members[1])
+    recalled = groups(members[0])
+    recalled.place(late(185, -55), alive=[FIRST])
+    recalled.recall(asked.remember(FIRST), aside=True)
+    whole = groups(*members).place(late(185, -55), alive=[FIRST])
+    assert before.incident_id is None
+    assert asked.place(late(185, -55), alive=[FIRST]) == whole == recalled.place(late(185, -55), alive=[FIRST])
+    assert whole.incident_id == FIRST
+
+
 def test_what_a_late_check_tells_of_does_not_draw_what_happens_when_it_is_made() -> None:
     found = groups(seen("dataset:orders"))
     found.add(FIRST, late(185, -55))

@@ -23,7 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tocsin.decide.noise import surprise
-from tocsin.decide.roots import ALERTS, MIN_SHARE, ML_KINDS, SILENCE, alerts_in_the_end, chances
+from tocsin.decide.roots import (
+    ALERTS,
+    MIN_SHARE,
+    ML_KINDS,
+    SILENCE,
+    Floats,
+    alerts_in_the_end,
+    belief_in_the_end,
+    chances,
+)
 from tocsin.decide.seen import Seen, minute_of
 from tocsin.decide.topology import UNREACHABLE, topology_of
 from tocsin.domain.catalog import Catalog
@@ -132,6 +141,8 @@ class Groups:
         self._ttl = np.full(MAX_GROUPS, TTL_MIN)
         self._weight = np.zeros(MAX_GROUPS)
         self._stale: set[int] = set()
+        self._in_the_end: dict[UUID, Floats] = {}
+        """Beliefs once all silence is heard: checks come in bursts, and each asks of the same groups."""
         for incident_id, members, _ in sorted(open, key=lambda group: (group[2], group[0])):
             for seen in members:
                 self.add(incident_id, seen)
@@ -191,7 +202,8 @@ class Groups:
         for group in (self._known[i] for i in alive if i in self._known):
             if (apart := group.apart(since, until)) > TTL_MIN:
                 continue
-            alerts = alerts_in_the_end(subject, group.weights, self._topology) * group.again(subject, until)
+            belief = self._believe_in_the_end(group)
+            alerts = alerts_in_the_end(subject, belief, self._topology) * group.again(subject, until)
             fits = group.weight * alerts * math.exp(-apart / 12 - chance) / max(until - since, 1.0)
             ranked = (-round(fits, 6), group.first, group.incident_id)
             others -= max(ranked[0], best[0])
@@ -251,6 +263,7 @@ class Groups:
         weights = memory.weights or (1.0,) * len(memory.subjects)  # kept by a release that did not weigh
         group.weights = dict(zip(group.subjects, weights, strict=True))
         if aside:
+            self._in_the_end.pop(memory.incident_id, None)
             self._closed.add(memory.incident_id)
             return
         self._closed.discard(memory.incident_id)
@@ -266,6 +279,7 @@ class Groups:
         """Its members have changed: what is believed of its root must be thought anew when it is asked for."""
         group = self._groups[row]
         self._stale.add(row)
+        self._in_the_end.pop(group.incident_id, None)
         self._weight[row] = group.weight
         self._ttl[row] = TTL_ML_MIN if any(subject.kind in ML_KINDS for subject in group.subjects) else TTL_MIN
 
@@ -284,6 +298,12 @@ class Groups:
         belief = np.exp(log - log.max(axis=1, keepdims=True))
         belief[~self._log[rows].any(axis=1)] = 0.0
         self._belief[rows] = belief / np.maximum(belief.sum(axis=1, keepdims=True), 1e-300)
+
+    def _believe_in_the_end(self, group: _Group) -> Floats:
+        known = self._in_the_end.get(group.incident_id)
+        if known is None:
+            known = self._in_the_end[group.incident_id] = belief_in_the_end(group.weights, self._topology)
+        return known
 
     def stands_alone(self, incident_id: UUID) -> bool:
         """Has nothing but one subject ever alerted in this incident?"""

@@ -54,14 +54,19 @@ def chances(weights: Mapping[Subject, float], topology: Topology) -> tuple[Float
     return log, silent
 
 
-def alerts_in_the_end(subject: Subject, weights: Mapping[Subject, float], topology: Topology) -> float:
-    """The chance that this subject of the catalogue alerts of the fault behind these, all silence being heard; 0
-    where nothing ties them."""
+def belief_in_the_end(weights: Mapping[Subject, float], topology: Topology) -> Floats:
+    """Where the root of these may be, all silence being heard; 0 everywhere when the catalogue knows none of them."""
     log, silent = chances(weights, topology)
     if not log.any():
-        return 0.0
+        return log
     log += SILENCE * silent
-    belief = np.exp(log - log.max())
+    belief: Floats = np.exp(log - log.max())
     belief /= belief.sum()
+    return belief
+
+
+def alerts_in_the_end(subject: Subject, belief: Floats, topology: Topology) -> float:
+    """The chance that this subject of the catalogue alerts of a fault whose root is believed to be there; 0 where
+    nothing ties them."""
     hops = topology.hops_to(subject)
     return float(belief @ ALERTS[hops]) if belief[hops < UNREACHABLE].sum() >= MIN_SHARE else 0.0
