@@ -14,13 +14,12 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 from uuid import UUID
-from weakref import WeakKeyDictionary
 
 from prometheus_client import Histogram
 from sqlalchemy.exc import OperationalError
 
+from tocsin import scoring
 from tocsin.bootstrap import Active, App
 from tocsin.connectors import find as find_connector
 from tocsin.decide import merging
@@ -28,16 +27,14 @@ from tocsin.decide.acts import Ledger
 from tocsin.decide.fold import GROUPS_SINCE, Fold
 from tocsin.decide.group import Groups
 from tocsin.decide.hands import aware
-from tocsin.decide.judge import Judged, is_news, judge, verdict
-from tocsin.decide.lineage import hour_of, seen_at
+from tocsin.decide.judge import Judged, judge, verdict
 from tocsin.decide.people import People
 from tocsin.decide.plan import Desk
 from tocsin.domain.alert import Alert, AlertState
 from tocsin.domain.audit import AuditEntry
 from tocsin.domain.catalog import Catalog
-from tocsin.domain.change import Change
 from tocsin.domain.errors import TocsinError
-from tocsin.domain.incident import Incident, IncidentState
+from tocsin.domain.incident import IncidentState
 from tocsin.domain.message import KEY_URL, Message, RecordUpdate
 from tocsin.store import (
     attribution,
@@ -58,9 +55,6 @@ from tocsin.store.inbox import Signal
 from tocsin.store.pictures import NotDrawn
 from tocsin.understanding import Reading, own_alert, signal_of, understood_as
 
-if TYPE_CHECKING:
-    from tocsin.store.experience import Learned
-
 log = logging.getLogger(__name__)
 
 SIGNALS_AT_ONCE = 1500
@@ -68,9 +62,6 @@ ALONE = ("signal", "alert", "incident")
 """The order in which things are decided one by one after a failure."""
 JUDGE_EVERY = timedelta(seconds=1)
 """In a storm an incident that grows with every batch is judged this often at most; a first judgement never waits."""
-CHANGES_BACK = timedelta(hours=72)
-"""How far back a change may be a cause (correlation.md §2)."""
-CLOCK_SKEW = timedelta(minutes=5)
 
 DECIDED = Histogram("tocsin_decide_seconds", "Seconds of one decide transaction")
 
@@ -238,7 +229,7 @@ def _judge_all(app: App, active: Active, store: Decisions, fold: Fold, ids: Sequ
             aware(kept.get(incident_id, []), fold.people.ledger.ended_in, incident),
             replace(desk, catalog=app.lineage.seen_by(incident, desk.catalog)),
             active.mappings.policy,
-            changes=store.changes(opened_at - CHANGES_BACK, opened_at + CLOCK_SKEW),
+            changes=store.changes(opened_at - scoring.CHANGES_BACK, opened_at + scoring.CLOCK_SKEW),
             similar=similar.get(incident_id, ()),
             near=near,
             now=store.now,
@@ -285,7 +276,7 @@ def attribute(app: App) -> list[str]:
     written = app.active().mappings.catalog
     for due in attribution.take_due(app.database):
         try:
-            if due.incident.members and _score(app, due, written):
+            if due.incident.members and scoring.score(app, due, written):
                 tell.append(due.incident.environment)
         except (TocsinError, OperationalError):
             raise
@@ -295,59 +286,6 @@ def attribute(app: App) -> list[str]:
         if not due.incident.members:
             attribution.stop(app.database, due.incident.id)
     return sorted(set(tell))
-
-
-_LEARNED: WeakKeyDictionary[App, Learned] = WeakKeyDictionary()
-
-
-def learn_from(app: App, learned: Learned) -> None:
-    """A replay has no past of its own: it is taught by the installation's."""
-    _LEARNED[app] = learned
-
-
-def _learned(app: App) -> Learned:
-    from tocsin.store.experience import Learned  # noqa: PLC0415 numpy, as below
-
-    if app not in _LEARNED:
-        _LEARNED[app] = Learned(app.database)
-    return _LEARNED[app]
-
-
-def _score(app: App, due: attribution.Due, written: Catalog) -> bool:
-    """Score one incident; True when its reader would learn something. Once a person has named the cause, the last score
-    stands: it is what the scorer is judged by."""
-    from tocsin.decide.guard import guarded  # noqa: PLC0415 numpy and scipy load only where scoring runs
-    from tocsin.decide.recurrence import asked, seen_before  # noqa: PLC0415
-
-    incident = due.incident
-    if incident.confirmed_change and incident.attribution is not None:
-        attribution.stop(app.database, incident.id)
-        return False
-    changes = _candidates(app, incident)
-    learned, now = _learned(app), app.database.now()
-    taught = learned.of(incident.environment, written)
-    catalog = app.lineage.seen_by(incident, written)
-    scored = guarded(
-        incident,
-        changes,
-        catalog,
-        now=now,
-        experience=taught.experience,
-        record=taught.record,
-        series=due.series,
-    )
-    question = asked(incident, scored)
-    if question.like:
-        scored = seen_before(scored, question, learned.earlier(question, known_at=now))
-    scored = replace(scored, lineage_at=hour_of(seen_at(incident)) if catalog.learned else None)
-    news = is_news(incident.attribution, scored)
-    return attribution.keep(app.database, due, scored, tell=news) and news
-
-
-def _candidates(app: App, incident: Incident) -> list[Change]:
-    """The changes that may be its cause."""
-    first_at = min(member.starts_at for member in incident.members)
-    return attribution.candidates(app.database, incident.environment, first_at - CHANGES_BACK, first_at + CLOCK_SKEW)
 
 
 # ---------------------------------------------------------------------------------------------------------- draw
@@ -380,7 +318,7 @@ def _drawn(app: App, taken: pictures.Taken) -> bytes:
     active, incident = app.active(), taken.incident
     shown = timeline(
         incident,
-        _candidates(app, incident),
+        scoring.candidates(app, incident),
         catalog=app.lineage.seen_by(incident, active.mappings.catalog),
         redactor=active.redactor,
         series=taken.series,

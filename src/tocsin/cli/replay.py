@@ -108,7 +108,7 @@ def _decided_again(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from tocsin.cli._connected import LookingApp
-    from tocsin.pipeline import CHANGES_BACK, learn_from
+    from tocsin.scoring import CHANGES_BACK, learn_from
     from tocsin.store import mappings as versions
     from tocsin.store.experience import Learned
     from tocsin.store.replaying import drop_left_over, prepare, scratch, scratch_name, set_clock, upshots
