@@ -128,9 +128,8 @@ def test_a_batch_that_crosses_the_hour_is_decided_as_two_would_be(pipelines: Pip
 
 def test_whoever_understands_which_message_first_leaves_the_same_rows(pipelines: Pipelines) -> None:
     """Runs of two days, read in either order: the same first telling of each day."""
-    said = [
-        (minutes, job) for minutes, job in ((-1500, "load"), (-1440, "load"), (5, "load"), (3, "load"), (4, "build"))
-    ]
+    day = -(pipelines.start - pipelines.start.replace(hour=0)) / timedelta(minutes=1)
+    said = [(day - 700, "load"), (day - 640, "load"), (day + 5, "load"), (day + 3, "load"), (day + 4, "build")]
     kept = []
     for order in (said, said[::-1]):
         pipelines.do("TRUNCATE lineage, messages, inbox")
