@@ -176,6 +176,10 @@ def test_a_course_that_moved_when_it_began_has_a_line() -> None:
     assert len(one.curves) == 2
     curve = next(curve for curve in one.curves if curve.name == "error_ratio of checkout")
     assert curve.remark == "1.01 → 4"
+    [large] = timeline(
+        case.incident(), [DEPLOY], catalog=case.catalog, redactor=REDACTOR, series=[course("latency_p99", 2345.0)]
+    ).curves
+    assert large.remark == "1.01 → 2,345"
     assert all(0 <= place <= 1 and 0 <= height <= 1 for place, height in curve.points)
     assert "hunter2secret" not in "".join(curve.name for curve in one.curves)
     assert png(one) != png(replace(one, curves=()))

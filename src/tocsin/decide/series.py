@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from tocsin.decide.pattern import Pattern
 from tocsin.decide.ranks import effect, greater
+from tocsin.decide.wording import figure
 from tocsin.domain.change import Change
 from tocsin.domain.series import Series
 from tocsin.domain.subject import Subject
@@ -293,7 +294,7 @@ def _strongest(found: Sequence[Tested]) -> Tested:
 
 
 def _number(values: Floats) -> str:
-    return f"{float(np.median(values)):.3g}"
+    return figure(float(np.median(values)))
 
 
 def _figures(p: float, size: float) -> str:

@@ -10,7 +10,7 @@ from statistics import median
 
 from tocsin.decide.compose import headline
 from tocsin.decide.redact import Redactor
-from tocsin.decide.wording import SYMPTOM_WORDS, TELLING, Pen, counted, percent, span
+from tocsin.decide.wording import SYMPTOM_WORDS, TELLING, Pen, counted, figure, percent, span
 from tocsin.domain.alert import AlertState, Severity
 from tocsin.domain.catalog import Catalog
 from tocsin.domain.change import Change
@@ -289,6 +289,6 @@ def _curve(one: Series, axis: _Axis, pen: Pen) -> Curve:
     before, after = _halves(one, axis)
     return Curve(
         name=f"{pen.said(one.metric, 40)} of {pen.name(one.subject)}",
-        remark=f"{median(before):.3g} → {median(after):.3g}",
+        remark=f"{figure(median(before))} → {figure(median(after))}",
         points=tuple((axis.place(at), (value - low) / (high - low or 1.0)) for at, value in shown),
     )

@@ -215,6 +215,11 @@ def amount(alert: Alert, value: float) -> str:
     return _number(value, _unit(alert)[1])
 
 
+def figure(value: float) -> str:
+    """A measured number with three figures: `0.196`, `4.12`, `2,300`."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.3g}"
+
+
 def label_of(alert: Alert) -> str:
     """Its metric in words, without the unit."""
     return _unit(alert)[0]
