@@ -30,7 +30,7 @@ def read(reads: dict[str, Any], body: object, now: datetime, headers: dict[str, 
 
 def test_every_field_of_our_own_words_can_be_given_an_expression() -> None:
     said_by_hook = {"resolves", "expires_after", "per_version"}
-    only_native = {"samples", "distribution"}
+    only_native = {"samples", "distribution", "series"}
     assert {*AlertReadsIn.model_fields} - {"when", "resolved"} == {*AlertBody.model_fields} - said_by_hook - only_native
     assert {*ChangeReadsIn.model_fields} - {"when", "links"} == {*ChangeBody.model_fields}
 
