@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import orjson
 import pytest
 import uuid_utils.compat
 from sqlalchemy.engine import make_url
@@ -16,7 +17,7 @@ from sqlalchemy.engine import make_url
 from tocsin.domain.errors import BadSetting, Unavailable
 from tocsin.store import Database, inbox
 from tocsin.store.arrivals import DATABASE_TIMEOUT_S, Arrival, Spool, Writer
-from tocsin.store.database import run
+from tocsin.store.database import dumped, run
 from tocsin.store.sealed import Seal
 
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -110,7 +111,7 @@ def test_what_arrives_at_once_is_kept_at_once_and_one_bad_row_takes_no_other_wit
     seal = Seal([KEY])
     for _ in range(5):
         good = [arrival(seal=seal) for _ in range(40)]
-        bad = replace(arrival(seal=seal), query={"x": "\0"})
+        bad = replace(arrival(seal=seal), hook="\0")
         ends = [end for end, _ in together(writer, [*good[:20], bad, *good[20:]])]
         assert (ends.count("kept"), ends[20]) == (40, "Unstorable")
         assert not writer.away
@@ -128,11 +129,17 @@ def test_nobody_waits_long_for_a_database_that_hangs_and_all_are_told(store: Dat
     assert {end for end, _ in together(writer, [arrival() for _ in range(20)])} == {"kept"}
 
 
+def test_json_text_loses_zero_bytes_alone() -> None:
+    """PostgreSQL keeps none; the six characters that stand for one in a quoted log line are text like any other."""
+    told = {"a": "x\0y\0\0", "quoted": r"\u0000", "after one": "\\\0", r"\\u0000": r"say \\u0000"}
+    assert orjson.loads(dumped(told)) == told | {"a": "xy", "after one": "\\"}
+
+
 def test_a_spooled_line_that_the_database_refuses_is_set_aside_and_the_rest_is_kept(
     store: Database, writer: Writer, spool: Spool, tmp_path: Path
 ) -> None:
     seal = Seal([KEY])
-    bad, good = replace(arrival(seal=seal), query={"x": "\0"}), arrival(seal=seal)
+    bad, good = replace(arrival(seal=seal), hook="\0"), arrival(seal=seal)
     spool.append(bad)
     spool.append(good)
     assert spool.drain(writer) == 1

@@ -23,6 +23,7 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import make_url
 
 from tocsin.domain.errors import Unavailable
+from tocsin.store.database import dumped
 
 log = logging.getLogger(__name__)
 
@@ -214,8 +215,8 @@ def _columns(arrival: Arrival) -> tuple[Any, ...]:
         arrival.hook,
         arrival.source,
         arrival.environment,
-        orjson.dumps(arrival.headers).decode(),
-        orjson.dumps(arrival.query).decode(),
+        dumped(arrival.headers),
+        dumped(arrival.query),
         arrival.body,
     )
 
