@@ -16,6 +16,7 @@ def test_it_shows_what_was_learned_and_the_record_and_forgets_both(world: World,
     confirmations.confirm(world.app.database, 1001, change["id"], actor="kim")
     told = operator.asks("learned")
     assert (told["experience"]["confirmed"], told["record"]["compared"]) == (1, 1)
+    assert told["unlisted"] == []
     said = operator.runs("learned").stdout
     assert "1 incidents confirmed" in said
     assert "learned  (orders the causes)" in said

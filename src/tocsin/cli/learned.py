@@ -35,21 +35,23 @@ def learned(*, environment: str, each_edge: bool, forget: bool, as_json: bool) -
     It is counted from history each time, so that the same history teaches the same."""
     from tocsin.cli._connected import connected
     from tocsin.decide.lags import EDGES
-    from tocsin.decide.pattern import FIRST_DECAYS, SPREADS
+    from tocsin.decide.pattern import FIRST_DECAYS, SPREADS, missing_edges
     from tocsin.store import lineage
     from tocsin.store.experience import read, reset
 
     with connected() as app:
         if forget:
             reset(app.database, actor=actor())
-        taught = read(app.database, environment, app.active().mappings.catalog)
+        catalog = app.active().mappings.catalog
+        taught = read(app.database, environment, catalog)
         with app.database.glance() as connection:
             edges = lineage.told(connection, environment, app.database.now())
     found = taught.experience
+    missing = missing_edges(catalog, found.spread, found.remembered)
     if as_json:
         told = {"experience": found, "background_per_day": found.background_per_day, "record": taught.record}
         ways = [{"job": edge.job, **asdict(edge)} for edge in edges]
-        echo_json({"environment": environment, **told, "lineage": ways})
+        echo_json({"environment": environment, **told, "lineage": ways, "unlisted": missing})
         return
     if each_edge:
         _each(edges)
@@ -80,6 +82,10 @@ def learned(*, environment: str, each_edge: bool, forget: bool, as_json: bool) -
     for root, past in often[:20]:
         alerted = ", ".join(f"{subject} {times:g}" for subject, times in past.alerted.items())
         screen().print(f"{root} caused {past.incidents:g} incidents; alerted: {alerted}")
+    for edge in [edge for edge in missing if edge.probability > 1 / 2][:20]:
+        screen().print(
+            f"{edge.downstream} seems to rest on {edge.upstream}, though no mapping says so: {edge.probability:.0%}"
+        )
     _record(taught.record)
 
 

@@ -11,6 +11,7 @@ from tocsin.decide.onset import Beginning, Window, began, began_after
 from tocsin.decide.pattern import Pattern
 from tocsin.decide.remembered import NO_PAST, Past
 from tocsin.decide.series import NOT_TESTED, Tested
+from tocsin.decide.unlisted import Edge
 from tocsin.domain.catalog import Catalog
 from tocsin.domain.change import Change, ChangeKind, ChangeOutcome
 from tocsin.domain.incident import Attribution, Band, SeenBefore, Suspect
@@ -186,6 +187,7 @@ def _because(
     for v in [v for v in _beyond(found, pattern) if past.often(v)][:_NAMED]:
         times = f"{past.alerted[v]:.0f} of {past.incidents:.0f} earlier outages"
         said.append(f"{v} alerted in {times} that {found.root} caused, though no dependency is known")
+    said += [_missing(edge) for edge in _unlisted(found, pattern, past)[:_NAMED]]
     if scored.oddities.words and not scored.oddities.against:
         said.append(scored.oddities.words)
     if change.kind is ChangeKind.PIPELINERUN_FINISHED and change.outcome is ChangeOutcome.FAILURE:
@@ -210,7 +212,8 @@ def _against(scored: Scored, found: _Trace, pattern: Pattern, onset: Beginning |
     if found.root is None:
         return [*said, f"{change.subject} is not in the catalogue: where it acts is unknown"]
     past = scored.past.get(found.root, NO_PAST)
-    if apart := [v for v in _beyond(found, pattern) if not past.often(v)]:
+    joined = {edge.downstream for edge in _unlisted(found, pattern, past)}
+    if apart := [v for v in _beyond(found, pattern) if not past.often(v) and v not in joined]:
         said.append(f"it cannot explain {_names(apart)}: no known dependency")
     if found.silent:
         noun = "dependant is" if len(found.silent) == 1 else "dependants are"
@@ -224,6 +227,22 @@ def _against(scored: Scored, found: _Trace, pattern: Pattern, onset: Beginning |
 def _beyond(found: _Trace, pattern: Pattern) -> list[Subject]:
     """What alerts out of the root's reach."""
     return sorted(v for v in pattern.started if v not in found.reached)
+
+
+def _unlisted(found: _Trace, pattern: Pattern, past: Past) -> list[Edge]:
+    """By which dependencies that no mapping has the trouble reached what alerts out of the root's reach."""
+    if (root := found.root) is None:
+        return []
+    rest = [v for v in _beyond(found, pattern) if not past.often(v)]
+    edges = (pattern.unlisted.edge(v, lambda upstream: pattern.reaches(root, upstream)) for v in rest)
+    return [edge for edge in edges if edge is not None]
+
+
+def _missing(edge: Edge) -> str:
+    return (
+        f"{edge.downstream} seems to rest on {edge.upstream}, though no mapping says so:"
+        f" {edge.probability:.0%}, by who alerted in earlier outages"
+    )
 
 
 def _changed(change: Change, pattern: Pattern, onset: Beginning | None) -> str:

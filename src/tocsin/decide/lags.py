@@ -1,7 +1,11 @@
 """How long after a change of this kind does its trouble show? Heavy-tailed densities, per minute (correlation.md §2).
 
 A family is a mixture `.6·LN(m, 1.6) + .4·LN(15m, 2.2)` of lognormals around its median m. One parametric form does not
-fit real lags, therefore the tail: a thin one loses to simple rules where the world differs."""
+fit real lags, therefore the tail: a thin one loses to simple rules where the world differs.
+
+Confirmed lags speak for two views of a kind, each weighed by how well it foresaw them: a histogram, which fits any form
+but needs many, and narrow lognormals about medians that are not known, of which a handful picks the right one. Before
+anything is confirmed both are the mixture above, and it is their mean at every count."""
 
 from __future__ import annotations
 
@@ -25,6 +29,15 @@ EDGES: Floats = np.array([0.0, *(2.0**k for k in range(1, 13)), np.inf])
 
 SEED_WEIGHT = 13.0
 """Dirichlet pseudo-counts of the seed: one a bin, so that a dozen confirmed lags of a kind begin to outweigh it."""
+NARROW = (0.5, 0.8, 1.2)
+"""Sigmas of the narrow lognormals: from lags that lie within 40 % of their median half of the time to those that spread
+nearly as the seed does (judgement, evenly)."""
+NARROW_SHARE = 0.5
+"""What is believed of them before anything is confirmed: as much as of the histogram."""
+_MEDIANS_AT: Floats = np.linspace(-3.5, 3.5, 29)
+"""Standard deviations about a part's median at which the unknown median may lie."""
+_RARE = 1e-6
+"""No bin is impossible under any lognormal: people slip, and clocks too."""
 
 MEDIAN: dict[ChangeKind, float] = {
     ChangeKind.ENVIRONMENT_MODIFIED: 10.0,
@@ -41,6 +54,7 @@ _PARTS = ((0.6, 1.0, 1.6), (0.4, 15.0, 2.2))
 KINDS = tuple(ChangeKind)
 _GRID: Floats = np.append(0.0, np.geomspace(MIN_LAG, 2.0**14, 600))
 """Minutes between which a density is taken for straight: steps of 1.8 %, up to eleven days."""
+_LOG_GRID: Floats = np.log(_GRID[1:])
 _LOG_MEDIANS: tuple[Floats, ...] = tuple(
     np.array([math.log(MEDIAN.get(kind, _DEPLOY) * stretch) for kind in KINDS]) for _, stretch, _ in _PARTS
 )
@@ -60,12 +74,53 @@ def densities(kinds: NDArray[np.intp], minutes: Floats, learned: Mapping[ChangeK
     for (weight, _, sigma), medians in zip(_PARTS, _LOG_MEDIANS, strict=True):
         z = (logs - medians[kinds]) / sigma
         found += weight * np.exp(-0.5 * z * z) / (lags * (sigma * math.sqrt(2 * math.pi)))
-    moved = np.ones((len(KINDS), len(EDGES) - 1))
     for kind, counts in learned.items():
-        if counts:
-            seed = seed_masses(kind)
-            moved[KINDS.index(kind)] = (seed * SEED_WEIGHT + counts) / (SEED_WEIGHT + sum(counts)) / seed
-    return found * moved[kinds, bin_of(lags)] if any(learned.values()) else found
+        if any(counts):
+            of = kinds == KINDS.index(kind)
+            found[of] *= np.interp(logs[of], _LOG_GRID, _moved(kind, tuple(counts)))
+    return found
+
+
+@lru_cache(maxsize=64)
+def _moved(kind: ChangeKind, counts: tuple[float, ...]) -> Floats:
+    """The factor by which such confirmed lags move the seed at each of _LOG_GRID. Not to be written to."""
+    grid = np.exp(_LOG_GRID)
+    seed = density(kind, grid)
+    masses, seen = seed_masses(kind), np.array(counts)
+    histogram = ((masses * SEED_WEIGHT + seen) / (SEED_WEIGHT + seen.sum()) / masses)[bin_of(grid)]
+    own, in_bins, dense = _narrow(MEDIAN.get(kind, _DEPLOY))
+    foreseen = np.append(
+        math.log(NARROW_SHARE) + np.log(own) + np.log(in_bins + _RARE) @ seen,
+        math.log(1 - NARROW_SHARE) + _log_evidence(masses * SEED_WEIGHT, seen),
+    )
+    believed = np.exp(foreseen - foreseen.max())
+    believed /= believed.sum()
+    return np.asarray(believed[:-1] @ dense / seed + believed[-1] * histogram)
+
+
+@lru_cache(maxsize=16)
+def _narrow(median: float) -> tuple[Floats, Floats, Floats]:
+    """The narrow lognormals: the weight of each, its mass in each bin of EDGES, its density at each of _LOG_GRID. Those
+    of one sigma, the median unknown, make the seed: a lognormal about a lognormal median is a wider one."""
+    each = np.exp(-0.5 * _MEDIANS_AT**2)
+    each /= each.sum() * len(NARROW)
+    laws = [
+        (weight * share, math.log(median * stretch) + at * math.sqrt(wide**2 - sigma**2), sigma)
+        for weight, stretch, wide in _PARTS
+        for sigma in NARROW
+        for share, at in zip(each.tolist(), _MEDIANS_AT.tolist(), strict=True)
+    ]
+    masses = [np.diff([_below(edge, median, sigma) for edge in EDGES.tolist()]) for _, median, sigma in laws]
+    medians, sigmas = np.array([law[1:] for law in laws]).T[:, :, None]
+    z = (_LOG_GRID - medians) / sigmas
+    dense = np.exp(-0.5 * z * z) / (np.exp(_LOG_GRID) * (sigmas * math.sqrt(2 * math.pi)))
+    return np.array([weight for weight, *_ in laws]), np.array(masses), dense
+
+
+def _log_evidence(pseudo: Floats, counts: Floats) -> float:
+    """How well a Dirichlet of these pseudo-counts foresaw the counts, one after another: the log of the chance."""
+    pairs = [(pseudo.sum() + counts.sum(), pseudo.sum()), *zip(pseudo, pseudo + counts, strict=True)]
+    return math.fsum(math.lgamma(after) - math.lgamma(before) for before, after in pairs)
 
 
 def within(
@@ -123,11 +178,11 @@ def _quantile(median: float, share: float) -> float:
 
 
 def _cdf(median: float, minutes: float) -> float:
-    if minutes <= 0:
-        return 0.0
-    if math.isinf(minutes):
-        return 1.0
-    return sum(
-        weight * 0.5 * math.erfc(-(math.log(minutes) - math.log(median * stretch)) / (sigma * math.sqrt(2)))
-        for weight, stretch, sigma in _PARTS
-    )
+    return sum(weight * _below(minutes, math.log(median * stretch), sigma) for weight, stretch, sigma in _PARTS)
+
+
+def _below(minutes: float, log_median: float, sigma: float) -> float:
+    """The chance that a lognormal lag is shorter."""
+    if minutes <= 0 or math.isinf(minutes):
+        return float(minutes > 0)
+    return 0.5 * math.erfc(-(math.log(minutes) - log_median) / (sigma * math.sqrt(2)))

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from tocsin.decide.remembered import remembered
 from tocsin.decide.topology import UNREACHABLE, topology_of
+from tocsin.decide.unlisted import NONE, Edge, unlisted
 from tocsin.domain.alert import AlertState
 from tocsin.domain.catalog import MAX_HOPS, Catalog
 from tocsin.domain.change import Change
@@ -83,6 +84,7 @@ class Pattern:
         """Of each alerting subject: every root's hops down to it."""
         self._counts = np.append(~self.topology.out_of(self._known), np.ones(len(self._extra), dtype=bool))
         """The roots that are the world: see Topology.out_of."""
+        self.unlisted = NONE
         self._laws = self._under_laws()
         self._outside_laws = self._outside()
         self._orders = self._under_orders()
@@ -108,10 +110,12 @@ class Pattern:
         self._places: dict[Subject, tuple[Subject, float | None]] = {}
 
     def _remember(self, past: bytes) -> None:
-        by_hops = tuple((np.exp(self._weights) @ _BY_HOPS).tolist())
+        by_hops = _mean_law(self._weights)
         found = remembered(past, by_hops, self.topology)
         alerting = [self.topology.index[v] for v in self._known]
         self._roots[found.rows] += found.silent + found.alerting[:, alerting].sum(axis=1)
+        self.unlisted = unlisted(past, by_hops, self.topology)
+        self._roots[: len(self.topology.index)] += self.unlisted.added(self._known)
 
     def _column(self, alerting: Subject) -> NDArray[np.int8]:
         extra = np.full(len(self._extra), UNREACHABLE, dtype=np.int8)
@@ -214,6 +218,16 @@ class Pattern:
             log = float(self._roots[at]) if at >= 0 else None
             known = self._places[subject] = (name, log)
         return known
+
+
+def missing_edges(catalog: Catalog, spread: Sequence[float], past: bytes) -> tuple[Edge, ...]:
+    """The dependencies that the catalogue lacks by what was remembered of confirmed causes, the likeliest first."""
+    return unlisted(past, _mean_law(_normed(spread)), topology_of(catalog)).edges if spread and past else ()
+
+
+def _mean_law(weights: Floats) -> tuple[float, ...]:
+    """The chance to alert, by hops, by the laws with these log weights."""
+    return tuple((np.exp(weights) @ _BY_HOPS).tolist())
 
 
 def _normed(weights: Sequence[float]) -> Floats:

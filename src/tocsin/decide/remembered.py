@@ -1,17 +1,11 @@
 """What did alert when this subject was the confirmed cause before? Nearer to one system's truth than any law of hops.
 
-A law says how far trouble spreads on the whole; some subjects never alert though they are at fault, and the catalogue
-lacks edges.
-
-- A subject in the root's reach has a Beta of its own, shrunk to what the laws say of pairs so far apart (correlation.md
-  §2: "a Beta per hop, 8 pseudo-counts", here per pair).
-- A subject out of its reach may rest on it all the same: it alerted in k of n outages either because of an edge that
-  the catalogue lacks (then as a direct dependant would), or by chance. A root that causes much, or is wrongly blamed
-  for much, is thus not held to reach all that ever alerted beside it."""
+A law says how far trouble spreads on the whole; some subjects never alert though they are at fault. A subject in the
+root's reach has a Beta of its own, shrunk to what the laws say of pairs so far apart (correlation.md §2: "a Beta per
+hop, 8 pseudo-counts", here per pair). Of those out of its reach see unlisted.py."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,13 +21,8 @@ Floats = NDArray[np.float64]
 
 PSEUDO = 8.0
 """Incidents that weigh as much as one root's own (correlation.md §2)."""
-HIGHEST, MOST = 0.97, 50.0
+HIGHEST = 0.97
 """As in the laws: nothing is certain to alert."""
-
-
-UNKNOWN_EDGES = 1.0
-"""How many subjects a root reaches that the catalogue does not know of, before anything is seen (judgement: a service
-has two or three dependants, and catalogues lack some)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,18 +70,9 @@ def remembered(past: bytes, by_hops: tuple[float, ...], topology: Topology) -> R
     of = np.array([n for _, n, _ in told])[:, None] if told else np.zeros((0, 1))
     law = np.array(by_hops)[hops]
     own = np.minimum((seen + PSEUDO * law) / (of + PSEUDO), HIGHEST)
-    own = np.where(hops == UNREACHABLE, _by_unknown_edges(seen, of, by_hops[1], by_hops[UNREACHABLE]), own)
+    own = np.where(hops == UNREACHABLE, law, own)
     silent = np.where(topology.monitored, np.log1p(-own) - np.log1p(-law), 0.0)
     return Remembered(rows=rows, silent=silent.sum(axis=1), alerting=np.log(own) - np.log(law) - silent)
-
-
-def _by_unknown_edges(seen: Floats, of: Floats, direct: float, stray: float) -> Floats:
-    """The chance that a subject out of reach alerts, which did in so many of so many outages: as a direct dependant
-    does if there is an edge, else as what strays."""
-    odds = seen * math.log(direct / stray) + (of - seen) * (math.log1p(-direct) - math.log1p(-stray))
-    others = max(seen.shape[1] - UNKNOWN_EDGES, 1.0)
-    edge = 1 / (1 + others / UNKNOWN_EDGES * np.exp(-np.clip(odds, -MOST, MOST)))
-    return np.asarray(stray + edge * (direct - stray))
 
 
 def canonical(past: Mapping[Subject, Past]) -> bytes:
