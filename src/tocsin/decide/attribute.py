@@ -201,13 +201,13 @@ def _best_first(weighed: Weighed) -> list[int]:
 
 
 def _scored(weighed: Weighed, g: int) -> Scored:
-    scene, i = weighed.scene, weighed.speakers[g]
+    scene, i, group = weighed.scene, weighed.speakers[g], weighed.group(g)
     changes, places, shares = scene.candidates.changes, scene.places, weighed.shares
     return Scored(
         change=changes[i],
-        members=tuple(changes[j] for j in scene.groups.get(i, ())),
+        members=tuple(changes[j] for j in group),
         probability=float(shares[g]),
-        own_share=float(np.exp(weighed.own[i] - weighed.masses[g])),
+        shares=tuple(_shares(weighed.own[group] / weighed.temper).tolist()),
         risk=_risk(changes[i], places.names[places.of[i]], weighed.experience),
         terms=_log_odds(weighed, g),
         tested=weighed.tested.get(i, NOT_TESTED),
