@@ -146,6 +146,52 @@ def test_history_teaches(tmp_path: Path) -> None:
     assert found[-1]["summary"]["learned_from"] == 18
 
 
+def test_what_is_null_is_not_known_and_numbers_are_read_as_words(tmp_path: Path) -> None:
+    plain = case(1, truth=None)
+    odd = case(1, truth=None, series=None)
+    odd["changes"][0] |= {"version": 4.1, "summary": None, "labels": {"commit": None}, "outcome": None, "kind": None}
+    odd["changes"][1] |= {"touches": None, "finished_at": None, "kind": ["flag"]}
+    odd["alerts"][0] |= {"severity": 2, "model_version": None, "window_starts_at": None}
+    odd["catalog"] = {"entries": [*CATALOG["entries"], {"subject": "", "depends_on": None, "monitored": None}]}
+    gaps = {"subject": "service:s3", "metric": None, "points": [["2031-02-02T10:01:00Z", None]]}
+    odd["series"] = [gaps, {"subject": "service:s3", "points": None}]
+    answer, _ = backtest(tmp_path, [odd])
+    assert {one["change"] for one in answer["suspects"]} == {
+        one["change"] for one in backtest(tmp_path, [plain])[0]["suspects"]
+    }
+
+
+def test_what_is_listed_twice_answers_the_same_in_any_order(tmp_path: Path) -> None:
+    twice = case(1)
+    again = {"subject": SERVICES[6], "depends_on": [SERVICES[9]], "monitored": False}
+    twice["catalog"] = {"entries": [*CATALOG["entries"], again]}
+    turned = {**twice, "catalog": {"entries": twice["catalog"]["entries"][::-1]}}
+    assert backtest(tmp_path, [twice])[0] == backtest(tmp_path, [turned])[0]
+
+
+def test_changes_that_are_judged_as_one_are_listed_each_with_its_part(tmp_path: Path) -> None:
+    alone = backtest(tmp_path, [case(1)])[0]["suspects"][0]["probability"]
+    asked = case(1)
+    asked["changes"].append({**asked["changes"][0], "id": "again", "occurred_at": "2031-02-02T10:00:30Z"})
+    listed = backtest(tmp_path, [asked])[0]["suspects"]
+    parts = {one["change"]: one["probability"] for one in listed}
+    assert parts["bad1"] > 0.3 * alone
+    assert parts["bad1"] < parts["again"], "the later of two is a little likelier"
+    assert [one["probability"] for one in listed] == sorted(parts.values(), reverse=True)
+    assert listed[0]["band"] == "suspect"
+
+
+def test_a_cause_too_old_to_be_named_is_no_known_change_to_those_who_are_judged(tmp_path: Path) -> None:
+    """Else percentages would be drawn to the middle for what nobody could have foreseen."""
+    history = tmp_path / "history.jsonl"
+
+    def told(cause: str | None) -> dict[str, Any]:
+        history.write_text("".join(json.dumps(case(n, truth={"change": cause})) + "\n" for n in range(1, 27)))
+        return backtest(tmp_path, [case(27, truth=None)], "--learn", str(history))[0]
+
+    assert told("made-last-month") == told(None)
+
+
 def test_strange_words_are_read_as_the_plainest_we_have(tmp_path: Path) -> None:
     odd = case(1)
     odd["changes"][0]["kind"] = "satellite.moved"

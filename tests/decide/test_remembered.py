@@ -64,7 +64,7 @@ def test_one_strange_alert_is_no_rule() -> None:
     once = taught(BOTH).past[Subject("service:cart")]
     assert (once.incidents, once.alerted[Subject("service:mail")]) == (1, 1)
     found = attribute(incident(state("service:mail")), CHANGES, SHOP, now=at(5), experience=taught(BOTH))
-    assert found.no_change > found.suspects[0].probability or found.suspects[0].probability < 0.9
+    assert found.no_change > found.suspects[0].probability or found.suspects[0].probability < 0.95
 
 
 def test_what_alerts_first_is_nearer_to_the_cause() -> None:

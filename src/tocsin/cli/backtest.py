@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from tocsin.cli._terminal import echo_json, progress_screen, screen
 if TYPE_CHECKING:
     from tocsin.cli._backtest.cases import Case
     from tocsin.cli._backtest.history import Taught
+    from tocsin.domain.incident import Suspect
 
 SECTION = "decide"
 DIGITS = 12
@@ -59,8 +61,9 @@ def _watched(cases: Iterable[Case], doing: str) -> Iterable[Case]:
 
 
 def answered(case: Case, taught: Taught) -> tuple[dict[str, Any], list[tuple[set[str], float]]]:
-    """The answer to one case: suspects best first, and the chance of no known change. Beside it each suspect's ids (of
+    """The answer to one case: changes best first, and the chance of no known change. Beside it each suspect's ids (of
     overlapping changes judged as one) with its probability."""
+    from tocsin.decide.evidence import band
     from tocsin.decide.guard import shown
     from tocsin.decide.recurrence import asked, seen_before
 
@@ -78,11 +81,26 @@ def answered(case: Case, taught: Taught) -> tuple[dict[str, Any], list[tuple[set
     question = asked(case.incident, found)
     found = seen_before(found, question, taught.chronicle.earlier(question))
     suspects = [
-        {"change": one.change.id, "probability": round(one.probability, DIGITS), "band": one.band}
-        for one in found.suspects
+        {"change": id, "probability": round(probability, DIGITS), "band": band(probability)}
+        for id, probability in _each(found.suspects)
     ]
     ids = [({one.change.id, *one.members}, one.probability) for one in found.suspects]
     return {"id": case.id, "suspects": suspects, "no_change": round(found.no_change, DIGITS)}, ids
+
+
+def _each(suspects: Sequence[Suspect]) -> list[tuple[str, float]]:
+    """Every change with its probability: who asks for one change does not know which are judged as one. Best first,
+    where the suspects stand so; where something else orders them, each is followed by those judged as one with it."""
+    each = [
+        part
+        for one in suspects
+        for part in (
+            (one.change.id, one.probability - sum(one.member_shares)),
+            *sorted(zip(one.members, one.member_shares, strict=True), key=lambda part: -part[1]),
+        )
+    ]
+    by_size = all(one.probability >= other.probability for one, other in pairwise(suspects))
+    return sorted(each, key=lambda part: -part[1]) if by_size else each
 
 
 def _scorer() -> str:

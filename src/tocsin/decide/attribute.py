@@ -18,9 +18,9 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from tocsin.decide.candidates import Candidates
+from tocsin.decide.candidates import WINDOW, Candidates
 from tocsin.decide.evidence import Scored, suspect
-from tocsin.decide.experience import COLD, Experience, KindRecord
+from tocsin.decide.experience import COLD, DAY, Experience, KindRecord
 from tocsin.decide.lags import KINDS, densities, within
 from tocsin.decide.onset import Beginning, Window, began, began_after
 from tocsin.decide.overlap import heads
@@ -43,14 +43,9 @@ Its lag counts as the end of the middle half of its kind, so that it never wins 
 SKEW_LAG_MIN = 120.0
 NEAR_SD = 10.0
 """Lags of so many standard deviations of the onset are averaged over it; beyond, the densities are all but straight."""
-TEMPER = 1.15
-"""Cold, every probability is drawn towards the middle. The reference's 1.3 goes with its fixed law of spreading; the
-grid of laws (pattern.py) holds part of that doubt itself."""
 SHRINK = 60.0
 """Changes of its kind that weigh as much as one subject's own (reference: 2–20; see docs/attribution.md)."""
 SHOWN = 5
-ENOUGH_FEEDBACK = 30
-"""Confirmed incidents after which scores are no longer tempered (correlation.md §2.1)."""
 FEW_OF_KIND = 3
 RISK = (1.0, 24.0)
 """Beta pseudo-counts: 4 % of changes break something."""
@@ -114,6 +109,7 @@ class Weighed:
     background: tuple[float, float]
     """log of the outages without a known change per minute, and log P(A | it began anywhere)."""
     temper: float
+    """What every log weight is divided by: 1, but where shown probabilities were too bold or too timid (set_right)."""
     shares: Floats
     """The probability of each group; the last is that of no change."""
 
@@ -137,8 +133,8 @@ def weigh(scene: Scene, experience: Experience) -> Weighed:
     tested = _tested(courses, pattern, candidates, lags, logs)
     own = logs.sum(axis=0)
     speakers, masses = heads(scene.groups, own, places.of, candidates)
-    temper = TEMPER if experience.confirmed < ENOUGH_FEEDBACK else 1.0
-    background = (math.log(experience.background_per_day / 1440), pattern.anywhere)
+    by_changes = float(np.exp(logs[0, lags >= 0]).sum()) / (WINDOW / DAY)
+    background = (math.log(experience.background(by_changes) / 1440), pattern.anywhere)
     return Weighed(
         scene=scene,
         pattern=pattern,
@@ -149,8 +145,8 @@ def weigh(scene: Scene, experience: Experience) -> Weighed:
         speakers=speakers,
         masses=masses,
         background=background,
-        temper=temper,
-        shares=_shares(np.append(masses, sum(background)) / temper),
+        temper=1.0,
+        shares=_shares(np.append(masses, sum(background))),
     )
 
 
@@ -201,13 +197,13 @@ def _best_first(weighed: Weighed) -> list[int]:
 
 
 def _scored(weighed: Weighed, g: int) -> Scored:
-    scene, i = weighed.scene, weighed.speakers[g]
+    scene, i, group = weighed.scene, weighed.speakers[g], weighed.group(g)
     changes, places, shares = scene.candidates.changes, scene.places, weighed.shares
     return Scored(
         change=changes[i],
-        members=tuple(changes[j] for j in scene.groups.get(i, ())),
+        members=tuple(changes[j] for j in group),
         probability=float(shares[g]),
-        own_share=float(np.exp(weighed.own[i] - weighed.masses[g])),
+        shares=tuple(_shares(weighed.own[group] / weighed.temper).tolist()),
         risk=_risk(changes[i], places.names[places.of[i]], weighed.experience),
         terms=_log_odds(weighed, g),
         tested=weighed.tested.get(i, NOT_TESTED),

@@ -65,6 +65,11 @@ class Candidates:
                     yield other, i
 
 
+def in_reach(changed_at: datetime, onset_at: datetime) -> bool:
+    """Whether a cause of that time could be named at all: to everybody who answers, an older one is no known change."""
+    return changed_at >= onset_at - WINDOW
+
+
 def candidates_of(changes: Sequence[Change], onset_at: datetime, now: datetime) -> Candidates:
     """Changes of the 72 h before `onset_at`, the first alert, up to a little after it and never later than `now`; of
     one id what was told last."""

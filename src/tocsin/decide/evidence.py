@@ -23,13 +23,13 @@ _NAMED = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
-    """A candidate with its score: `members` are all changes judged as one with it (itself among them; empty: none),
-    `own_share` is the change's part of their mass, `risk` the Beta counts (caused, harmless)."""
+    """A candidate with its score: `members` are all changes judged as one, itself among them, `shares` their parts of
+    the probability, which sum to 1, `risk` the Beta counts (caused, harmless)."""
 
     change: Change
     members: tuple[Change, ...]
     probability: float
-    own_share: float
+    shares: tuple[float, ...]
     risk: tuple[float, float]
     terms: Mapping[str, float]
     tested: Tested = NOT_TESTED
@@ -53,6 +53,7 @@ def suspect(scored: Scored, pattern: Pattern, onset: Beginning | None = None) ->
     from tocsin.decide.statistics import beta_interval  # noqa: PLC0415 - scipy is for workers, not for every import
 
     change = scored.change
+    others = [(c.id, share) for c, share in zip(scored.members, scored.shares, strict=True) if c.id != change.id]
     found = _trace(change, pattern)
     low, mean, high = beta_interval(*scored.risk)
     return Suspect(
@@ -67,7 +68,8 @@ def suspect(scored: Scored, pattern: Pattern, onset: Beginning | None = None) ->
         typical_lag=middle_half(change.kind),
         because=tuple(_because(scored, found, pattern, onset, (low, mean, high))),
         against=tuple(_against(scored, found, pattern, onset)),
-        members=tuple(c.id for c in scored.members if c.id != change.id),
+        members=tuple(id for id, _ in others),
+        member_shares=tuple(scored.probability * share for _, share in others),
         terms=scored.terms,
     )
 
@@ -196,7 +198,8 @@ def _because(
     said.append(f"{mean:.0%} of such changes break something (between {low:.1%} and {high:.1%})")
     others = [c.id for c in scored.members if c.id != change.id]
     if others:
-        said.append(f"judged as one with {_names(others)}; this one carries {scored.own_share:.0%} of the weight")
+        own = scored.shares[scored.members.index(change)]
+        said.append(f"judged as one with {_names(others)}; this one carries {own:.0%} of the weight")
     return said
 
 

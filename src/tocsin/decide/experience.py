@@ -28,7 +28,10 @@ from tocsin.domain.subject import Subject
 
 DAY = timedelta(days=1)
 BACKGROUND = (1.0, 3.0)
-"""Before anything is known: one outage without a known change in so many days (correlation.md §2)."""
+"""Before anything is known: at least one outage without a known change in so many days (correlation.md §2)."""
+WITHOUT_CHANGE = 0.3
+"""The share of outages that follow no change (Google SRE: some 70 % follow one; correlation.md §11). Where hundreds of
+changes are made a day, their risks alone would leave next to nothing for it."""
 MOST_PLACES = 5_000
 """Subjects whose own risk is remembered; the least often changed go first."""
 
@@ -76,8 +79,14 @@ class Experience:
 
     @property
     def background_per_day(self) -> float:
-        """Outages without a known change."""
-        return (BACKGROUND[0] + self.unexplained) / (BACKGROUND[1] + self.days)
+        """Outages without a known change, as far as people told."""
+        return self.background(0.0)
+
+    def background(self, by_changes: float) -> float:
+        """Outages a day without a known change, where known changes are expected to cause so many a day."""
+        incidents, days = BACKGROUND
+        expected = max(incidents, days * by_changes * WITHOUT_CHANGE / (1 - WITHOUT_CHANGE))
+        return (expected + self.unexplained) / (days + self.days)
 
 
 COLD = Experience()

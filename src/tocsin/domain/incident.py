@@ -84,6 +84,8 @@ class Suspect:
     against: tuple[str, ...] = ()
     members: tuple[str, ...] = ()
     """Ids of overlapping changes that are judged as one with this one."""
+    member_shares: tuple[float, ...] = ()
+    """The part of `probability` that each of `members` has; what is left is this change's own."""
     terms: Mapping[str, float] = field(default_factory=dict)
     """Additive log-odds by name; they sum to the shown logit."""
     seen_before: SeenBefore | None = None

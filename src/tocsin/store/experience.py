@@ -14,6 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row
 
+from tocsin.decide.candidates import in_reach
 from tocsin.decide.experience import COLD, Confirmed, Experience, Exposure, learned
 from tocsin.decide.guard import LATEST, LEARNED, NO_RECORD, RIVALS, Record, Trial, judged
 from tocsin.decide.recurrence import Asked, Earlier
@@ -175,7 +176,8 @@ def _trials(confirmed: Sequence[Row[Any]], causes: dict[str, Change]) -> list[Tr
             continue
         scored = ATTRIBUTION.validate_python(row.attribution)
         if {LEARNED, *RIVALS} <= set(scored.answers):
-            cause = "" if none else row.confirmed_change
+            named = not none and in_reach(causes[row.confirmed_change].occurred_at, scored.onset_at)
+            cause = row.confirmed_change if named else ""
             found.append(Trial(answers=scored.answers, candidates=scored.candidates, cause=cause))
     return found
 

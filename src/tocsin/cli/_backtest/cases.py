@@ -1,20 +1,22 @@
-"""One line of a case file, as the domain's own values. The format is documented in docs/reference/cases.md.
+"""One line of a case file, as the domain's own values. The format is documented in docs/attribution.md.
 
 Nothing later than `decide_at` is let through: what a file holds beyond it is as if it were not there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
 import orjson
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from tocsin.domain.alert import Alert, AlertState, Severity, Status, Symptom
 from tocsin.domain.catalog import Catalog, Entry
@@ -26,9 +28,14 @@ from tocsin.domain.subject import KINDS, Subject
 
 
 class _Lenient(BaseModel):
-    """Other people's files carry more than we ask for."""
+    """Other people's files carry more than we ask for, `null` for what they do not know, and numbers for versions."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, coerce_numbers_to_str=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, said: Any) -> Any:  # noqa: ANN401 of JSON
+        return {name: value for name, value in said.items() if value is not None} if isinstance(said, dict) else said
 
 
 def _in_utc(at: datetime) -> datetime:
@@ -36,15 +43,27 @@ def _in_utc(at: datetime) -> datetime:
 
 
 def _named(value: object) -> object:
-    """A subject of a kind that we do not have keeps its whole name."""
-    kind = str(value).partition(":")[0]
-    return value if kind in KINDS else f"unknown:{value}"
+    """A subject of a kind that we do not have, or without a name, keeps the whole of it."""
+    kind, _, name = str(value).partition(":")
+    return value if kind in KINDS and name.strip() else f"unknown:{value or '?'}"
 
 
 def _or(kind: type[StrEnum], otherwise: StrEnum) -> BeforeValidator:
     """A word that we do not have counts as the plainest that we have: every case is answered."""
     known = {member.value for member in kind}
-    return BeforeValidator(lambda value: value if value in known else otherwise)
+    return BeforeValidator(lambda value: value if str(value) in known else otherwise)
+
+
+def _texts(value: object) -> object:
+    """Labels whose value is not known say nothing."""
+    return {name: said for name, said in value.items() if said is not None} if isinstance(value, dict) else value
+
+
+def _measured(value: object) -> object:
+    """Points without a value are gaps."""
+    if not isinstance(value, list):
+        return value
+    return [one for one in value if not isinstance(one, list) or None not in one]
 
 
 Moment = Annotated[datetime, AfterValidator(_in_utc)]
@@ -67,7 +86,7 @@ class CatalogLine(_Lenient):
 
 class ChangeLine(_Lenient):
     id: Annotated[str, Field(min_length=1)]
-    kind: Annotated[ChangeKind, _or(ChangeKind, ChangeKind.ENVIRONMENT_MODIFIED)]
+    kind: Annotated[ChangeKind, _or(ChangeKind, ChangeKind.ENVIRONMENT_MODIFIED)] = ChangeKind.ENVIRONMENT_MODIFIED
     subject: Name
     occurred_at: Moment
     finished_at: Moment | None = None
@@ -76,7 +95,7 @@ class ChangeLine(_Lenient):
     previous_version: str = ""
     summary: str = ""
     touches: tuple[Name, ...] = ()
-    labels: dict[str, str] = {}
+    labels: Annotated[dict[str, str], BeforeValidator(_texts)] = {}
 
 
 class AlertLine(_Lenient):
@@ -94,7 +113,7 @@ class AlertLine(_Lenient):
 class SeriesLine(_Lenient):
     subject: Name
     metric: str = ""
-    points: tuple[tuple[Moment, float], ...] = ()
+    points: Annotated[tuple[tuple[Moment, float], ...], BeforeValidator(_measured)] = ()
 
 
 class TruthLine(_Lenient):
@@ -179,7 +198,7 @@ class Reader:
         )
 
     def _catalog(self, said: CatalogLine) -> Catalog:
-        ordered = sorted(said.entries, key=lambda one: one.subject)
+        ordered = [_one_entry(list(same)) for _, same in groupby(sorted(said.entries, key=_subject), key=_subject)]
         entries = {
             one.subject: Entry(
                 subject=one.subject,
@@ -194,6 +213,21 @@ class Reader:
         told = [said_so, list(learned.items())]
         key = orjson.dumps(told, option=orjson.OPT_PASSTHROUGH_SUBCLASS, default=str)
         return self._catalogs.setdefault(key, Catalog(entries=entries, learned=learned))
+
+
+_subject = attrgetter("subject")
+
+
+def _one_entry(said: Sequence[EntryLine]) -> EntryLine:
+    """What is listed more than once rests on all that any of its lines says."""
+    return said[0].model_copy(
+        update={
+            "depends_on": tuple(up for one in said for up in one.depends_on),
+            "learned": tuple(up for one in said for up in one.learned),
+            "monitored": any(one.monitored for one in said),
+            "mapped": any(one.mapped for one in said),
+        }
+    )
 
 
 def _change(said: ChangeLine, decide_at: datetime) -> Change:
@@ -220,7 +254,7 @@ def _change(said: ChangeLine, decide_at: datetime) -> Change:
 def _states(said: CaseLine) -> Iterator[AlertState]:
     """The alerts that had begun, and had not yet ended unless they did by then; of one fingerprint the first."""
     found: dict[str, AlertState] = {}
-    for one in sorted(said.alerts, key=lambda one: (one.starts_at, one.fingerprint, one.subject, one.name)):
+    for one in sorted(said.alerts, key=_in_order):
         if one.starts_at > said.decide_at:
             continue
         alert = Alert(
@@ -241,6 +275,11 @@ def _states(said: CaseLine) -> Iterator[AlertState]:
         alert = replace(alert, fingerprint=one.fingerprint) if one.fingerprint else alert
         found.setdefault(alert.fingerprint, _state(alert, one.starts_at))
     yield from found.values()
+
+
+def _in_order(one: AlertLine) -> tuple[object, ...]:
+    since = one.window_starts_at or one.starts_at
+    return one.starts_at, one.fingerprint, one.subject, one.name, one.symptom, one.severity, since, one.model_version
 
 
 def _state(alert: Alert, at: datetime) -> AlertState:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from tocsin.cli._backtest.cases import Case
+from tocsin.decide.candidates import in_reach
 from tocsin.decide.experience import COLD, Experience, Learner, Lesson
 from tocsin.decide.guard import LATEST, NO_RECORD, Record, Trial, guarded, judged
 from tocsin.decide.recurrence import MOST_MADE, MOST_OPENED, Asked, Earlier, Like, Opening
@@ -87,7 +88,8 @@ def _trial(case: Case, cause: str, experience: Experience) -> Trial:
     found = guarded(
         case.incident, case.changes, case.catalog, now=case.decide_at, experience=experience, series=case.series
     )
-    return Trial(answers=found.answers, candidates=found.candidates, cause=cause)
+    stood_there = any(one.id == cause and in_reach(one.occurred_at, found.onset_at) for one in case.changes)
+    return Trial(answers=found.answers, candidates=found.candidates, cause=cause if stood_there else "")
 
 
 def _lesson(case: Case) -> Lesson:
