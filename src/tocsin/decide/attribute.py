@@ -25,6 +25,7 @@ from tocsin.decide.lags import KINDS, densities, within
 from tocsin.decide.onset import Beginning, Window, began, began_after
 from tocsin.decide.overlap import heads
 from tocsin.decide.pattern import Pattern
+from tocsin.decide.ranks import largest
 from tocsin.decide.scene import Scene, scene_of
 from tocsin.decide.series import MISTAKEN, MOST_TESTED, NOT_TESTED, Courses, Onset, Tested
 from tocsin.domain.catalog import Catalog
@@ -107,7 +108,7 @@ class Weighed:
     own: Floats
     """The log weight of each candidate by itself: the sum of its `logs`."""
     tested: Mapping[int, Tested]
-    speakers: list[int]
+    speakers: NDArray[np.intp]
     """Who speaks for each group, of one or of several."""
     masses: Floats
     """The log weight of each group."""
@@ -119,7 +120,7 @@ class Weighed:
 
     def group(self, g: int) -> list[int]:
         """The candidates of a group."""
-        return self.scene.groups.get(self.speakers[g], [self.speakers[g]])
+        return self.scene.groups.group_of(int(self.speakers[g]))
 
 
 def weigh(scene: Scene, experience: Experience) -> Weighed:
@@ -136,7 +137,7 @@ def weigh(scene: Scene, experience: Experience) -> Weighed:
         logs[5, i] = math.log(said.factor)
     tested = _tested(courses, pattern, candidates, lags, logs)
     own = logs.sum(axis=0)
-    speakers, masses = heads(scene.groups, own, places.of, candidates)
+    speakers, masses = heads(scene.groups, own)
     temper = TEMPER if experience.confirmed < ENOUGH_FEEDBACK else 1.0
     background = (math.log(experience.background_per_day / 1440), pattern.anywhere)
     return Weighed(
@@ -164,8 +165,8 @@ def set_right(weighed: Weighed, *, bold: float, none: float) -> Weighed:
 
 def answer_of(weighed: Weighed) -> Answer:
     """The five likeliest as they are kept for comparison."""
-    ids, order = weighed.scene.candidates.ids, _best_first(weighed)[:SHOWN]
-    groups = [(weighed.speakers[g], weighed.group(g)) for g in order]
+    ids, order = weighed.scene.candidates.ids, _likeliest(weighed)
+    groups = [(int(weighed.speakers[g]), weighed.group(g)) for g in order]
     return Answer(
         candidates=tuple((ids[speaker], *(ids[i] for i in group if i != speaker)) for speaker, group in groups),
         probabilities=tuple(float(weighed.shares[g]) for g in order),
@@ -178,13 +179,13 @@ def told(weighed: Weighed, *, first: Sequence[str] = ()) -> Attribution:
     """The five likeliest with their evidence; the changes with the ids of `first` before the others, in this order,
     whatever their weight (guard.py)."""
     scene, experience, shares = weighed.scene, weighed.experience, weighed.shares
-    order = _put_first(first, _best_first(weighed), weighed)
-    suspects = tuple(suspect(_scored(weighed, g), weighed.pattern, scene.onset) for g in order[:SHOWN])
+    order = _put_first(first, weighed)
+    suspects = tuple(suspect(_scored(weighed, g), weighed.pattern, scene.onset) for g in order)
     first_kind = experience.kinds.get(suspects[0].change.kind) if suspects else None
     return Attribution(
         suspects=suspects,
         no_change=float(shares[-1]),
-        other=float(shares[order[SHOWN:]].sum()),
+        other=float(np.delete(shares[:-1], order).sum()),
         candidates=len(scene.candidates.ids),
         onset_at=began(scene.pattern, scene.onset),
         onset_after=began_after(scene.pattern, scene.onset),
@@ -195,17 +196,18 @@ def told(weighed: Weighed, *, first: Sequence[str] = ()) -> Attribution:
     )
 
 
-def _best_first(weighed: Weighed) -> list[int]:
-    found: list[int] = np.argsort(-weighed.shares[:-1], kind="stable").tolist()
+def _likeliest(weighed: Weighed, most: int = SHOWN) -> list[int]:
+    """The likeliest groups, best first."""
+    found: list[int] = largest(weighed.shares[:-1], most).tolist()
     return found
 
 
 def _scored(weighed: Weighed, g: int) -> Scored:
-    scene, i = weighed.scene, weighed.speakers[g]
+    scene, i = weighed.scene, int(weighed.speakers[g])
     changes, places, shares = scene.candidates.changes, scene.places, weighed.shares
     return Scored(
         change=changes[i],
-        members=tuple(changes[j] for j in scene.groups.get(i, ())),
+        members=tuple(changes[j] for j in weighed.group(g)),
         probability=float(shares[g]),
         own_share=float(np.exp(weighed.own[i] - weighed.masses[g])),
         risk=_risk(changes[i], places.names[places.of[i]], weighed.experience),
@@ -216,11 +218,12 @@ def _scored(weighed: Weighed, g: int) -> Scored:
     )
 
 
-def _put_first(first: Sequence[str], order: list[int], weighed: Weighed) -> list[int]:
-    """The order with the candidates that hold these ids before the others."""
-    place = {id: at for at, id in reversed(list(enumerate(first)))}
-    ids = weighed.scene.candidates.ids
-    return sorted(order, key=lambda g: min(place.get(ids[i], len(first)) for i in weighed.group(g))) if place else order
+def _put_first(first: Sequence[str], weighed: Weighed) -> list[int]:
+    """The groups that are shown: those that hold these candidates, in this order, then the likeliest."""
+    holding = [weighed.scene.groups.group_of(weighed.scene.candidates.ids.index(id)) for id in first]
+    named = dict.fromkeys(int(np.isin(weighed.speakers, group).argmax()) for group in holding)
+    rest = [g for g in _likeliest(weighed, SHOWN + len(named)) if g not in named]
+    return [*named, *rest][:SHOWN]
 
 
 def _shares(logs: Floats) -> Floats:
@@ -285,7 +288,7 @@ def _tested(
     """What the series say of the candidates that are likeliest without them; written into the last row."""
     if not courses:
         return {}
-    likeliest = np.argsort(-logs.sum(axis=0), kind="stable")[:MOST_TESTED].tolist()
+    likeliest = largest(logs.sum(axis=0), MOST_TESTED).tolist()
     tested = {i: courses.test(candidates.changes[i], float(lags[i]), pattern) for i in likeliest}
     for i, found in tested.items():
         logs[4, i] = math.log(found.factor)

@@ -158,7 +158,7 @@ class Pattern:
         code: dict[Subject, int] = defaultdict(count().__next__)
         codes = np.fromiter(map(code.__getitem__, subjects), np.intp, len(subjects))
         names: dict[Subject, int] = {}
-        resolve = self.catalog.resolve
+        resolve = self.topology.named
         named = np.array([names.setdefault(resolve(one), len(names)) for one in code], dtype=np.intp)
         at = np.array(list(map(self._at, names)), dtype=np.intp)
         return Places(names=list(names), of=named[codes], at=at)
@@ -209,7 +209,7 @@ class Pattern:
         """The catalogue's name, and log P(A | it began there); None when neither catalogue nor alerts know it."""
         known = self._places.get(subject)
         if known is None:
-            name = self.catalog.resolve(subject)
+            name = self.topology.named(subject)
             at = self._at(name)
             log = float(self._roots[at]) if at >= 0 else None
             known = self._places[subject] = (name, log)
