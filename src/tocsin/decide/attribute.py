@@ -181,11 +181,13 @@ def told(weighed: Weighed, *, first: Sequence[str] = ()) -> Attribution:
     scene, experience, shares = weighed.scene, weighed.experience, weighed.shares
     order = _put_first(first, weighed)
     suspects = tuple(suspect(_scored(weighed, g), weighed.pattern, scene.onset) for g in order)
+    others = shares[:-1].copy()
+    others[order] = 0.0
     first_kind = experience.kinds.get(suspects[0].change.kind) if suspects else None
     return Attribution(
         suspects=suspects,
         no_change=float(shares[-1]),
-        other=float(np.delete(shares[:-1], order).sum()),
+        other=float(others.sum()),
         candidates=len(scene.candidates.ids),
         onset_at=began(scene.pattern, scene.onset),
         onset_after=began_after(scene.pattern, scene.onset),

@@ -25,10 +25,8 @@ class Groups:
 
     of: Mapping[int, list[int]]
     """The group of every such candidate: indices, sorted. Members share one list."""
-    alone: Rows
-    """The candidates that overlap no other."""
     among: Rows
-    """All others."""
+    """All of them."""
     first: Rows
     """Of each of `among` the first of its group."""
     speaking: Rows
@@ -52,7 +50,6 @@ def overlapping(candidates: Candidates, lags: Floats, places: Rows) -> Groups:
     changes = candidates.changes
     return Groups(
         of=of,
-        alone=np.delete(np.arange(len(lags)), among),
         among=among,
         first=first,
         speaking=np.fromiter((_speaks(changes[i]) for i in of), np.intp, len(of)),
@@ -82,18 +79,18 @@ def heads(groups: Groups, own: Floats) -> tuple[Rows, Floats]:
     """Who speaks for each candidate, in their order, and its log mass. A group acts at each of its subjects once: one
     change told twice is not twice as likely. The likeliest member speaks for it, the latest of equals, but see
     `_speaks`."""
-    if not groups.of:
-        return groups.alone, own
-    weights = own[groups.among]
-    order = np.lexsort((groups.among, weights, groups.speaking, groups.first))
-    speakers = groups.among[order[_lasts(groups.first[order])]]
-    order = np.lexsort((weights, groups.acting))
-    order = order[_lasts(groups.acting[order])]  # the likeliest at each subject of each group
-    begins = np.flatnonzero(np.diff(groups.first[order], prepend=-1))
-    found = np.concatenate([groups.alone, speakers])
-    masses = np.concatenate([own[groups.alone], np.logaddexp.reduceat(weights[order], begins)])
-    order = np.argsort(found)
-    return found[order], masses[order]
+    speaks, masses = np.ones(len(own), dtype=bool), own.copy()
+    if groups.of:
+        weights = own[groups.among]
+        order = np.lexsort((groups.among, weights, groups.speaking, groups.first))
+        speakers = groups.among[order[_lasts(groups.first[order])]]
+        order = np.lexsort((weights, groups.acting))
+        order = order[_lasts(groups.acting[order])]  # the likeliest at each subject of each group
+        begins = np.flatnonzero(np.diff(groups.first[order], prepend=-1))
+        masses[speakers] = np.logaddexp.reduceat(weights[order], begins)
+        speaks[groups.among], speaks[speakers] = False, True
+    found = np.flatnonzero(speaks)
+    return found, masses[found]
 
 
 def _lasts(sorted_keys: Rows) -> Rows:
