@@ -73,3 +73,10 @@ def largest(values: Floats, most: int) -> NDArray[np.intp]:
     least = np.partition(values, -most)[-most]
     some = np.flatnonzero(values >= least)
     return some[np.argsort(-values[some], kind="stable")[:most]]
+
+
+def median(values: Floats) -> float:
+    """What numpy's own says, without its care for NaN and for several axes: that costs ten times the sorting of a few
+    hundred values."""
+    ranked, middle = np.sort(values), len(values) // 2
+    return float(ranked[middle] if len(values) % 2 else (ranked[middle - 1] + ranked[middle]) / 2)

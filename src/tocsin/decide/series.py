@@ -20,7 +20,7 @@ import orjson
 from numpy.typing import NDArray
 
 from tocsin.decide.pattern import Pattern
-from tocsin.decide.ranks import effect, greater
+from tocsin.decide.ranks import effect, greater, median
 from tocsin.decide.wording import figure
 from tocsin.domain.change import Change
 from tocsin.domain.series import Series
@@ -238,8 +238,8 @@ def stepped(values: Floats) -> int | None:
     n = len(values)
     if n <= LEAST_BASELINE:
         return None
-    middle = np.median(values)
-    spread = 1.4826 * float(np.median(np.abs(values - middle))) or float(np.std(values))
+    middle = median(values)
+    spread = 1.4826 * median(np.abs(values - middle)) or float(np.std(values))
     clipped = np.clip(values, middle - 10 * spread, middle + 10 * spread)  # one wild sample is no run
     splits = np.arange(LEAST_BASELINE, n)
     sums = np.cumsum(clipped)
@@ -256,14 +256,19 @@ def stepped(values: Floats) -> int | None:
 
 
 def _course(series: Series, pattern: Pattern, now: datetime) -> Course | None:
-    points = sorted((at, value) for at, value in series.points if at <= now and math.isfinite(value))
-    if not points:
+    first_at = pattern.onset_at
+    since = np.array([(moment - first_at).total_seconds() for moment, _ in series.points])
+    values = np.array([value for _, value in series.points], dtype=np.float64)
+    known = np.flatnonzero((since <= (now - first_at).total_seconds()) & np.isfinite(values))
+    if not known.size:
         return None
-    at = np.array([(moment - pattern.onset_at).total_seconds() / 60 for moment, _ in points])
-    values = np.array([value for _, value in points], dtype=np.float64)
+    order = known[np.lexsort((values[known], since[known]))]
+    values = values[order]
     metric, _, version = series.metric.partition("@")
-    subject = pattern.catalog.resolve(series.subject)
-    return Course(subject=subject, metric=metric, version=version, at=at, values=values, stepped=stepped(values))
+    subject = pattern.topology.named(series.subject)
+    return Course(
+        subject=subject, metric=metric, version=version, at=since[order] / 60, values=values, stepped=stepped(values)
+    )
 
 
 def _key(series: Series) -> tuple[str, str, tuple[tuple[datetime, float], ...]]:
@@ -294,7 +299,7 @@ def _strongest(found: Sequence[Tested]) -> Tested:
 
 
 def _number(values: Floats) -> str:
-    return figure(float(np.median(values)))
+    return figure(median(values))
 
 
 def _figures(p: float, size: float) -> str:
