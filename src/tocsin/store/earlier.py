@@ -31,11 +31,11 @@ def read(database: Database, asked: Asked, *, known_at: datetime) -> Earlier:
         )
     made: dict[Like, list[datetime]] = {}
     opened: list[Opening] = []
-    for kind, of, at, outage in found:
-        if kind:
-            made.setdefault((ChangeKind(kind), Subject(of)), []).append(at)
+    for row in found:
+        if row.kind:
+            made.setdefault((ChangeKind(row.kind), Subject(row.of)), []).append(row.at)
         else:
-            opened.append(Opening(fingerprint=of, outage=outage, at=at))
+            opened.append(Opening(fingerprint=row.of, outage=row.outage, at=row.at))
     return Earlier(since=asked.since, until=asked.until, made=made, opened=opened)
 
 
