@@ -72,6 +72,7 @@ _PRIORS = {
     **dict.fromkeys(PREPARES, RISK_PREPARES),
 }
 _NOTHING = KindRecord()
+_UNSEEN = (math.nan, math.nan)
 
 
 def attribute(
@@ -131,7 +132,7 @@ def weigh(scene: Scene, experience: Experience) -> Weighed:
     candidates, lags, places, courses = scene.candidates, scene.lags, scene.places, scene.courses
     logs = _terms(candidates, lags, experience, scene.onset)
     if experience.places:
-        logs[0] = _at_places(logs[0], [experience.places.get(name) for name in places.names], places.of)
+        logs[0] = _at_places(logs[0], [experience.places.get(name, _UNSEEN) for name in places.names], places.of)
     logs[2] = pattern.given(places, candidates.touching)
     for i, said in scene.oddities.said.items():
         logs[5, i] = math.log(said.factor)
@@ -275,13 +276,12 @@ def _since(
     return dense
 
 
-def _at_places(risks: Floats, known: Sequence[tuple[float, float] | None], places: NDArray[np.intp]) -> Floats:
+def _at_places(risks: Floats, known: Sequence[tuple[float, float]], places: NDArray[np.intp]) -> Floats:
     """log risks, moved to what was seen of each subject's own changes."""
-    counts = np.array([found or (0.0, 0.0) for found in known]).reshape(-1, 2)[places]
-    seen = np.array([found is not None for found in known], dtype=bool)[places]
+    caused, harmless = np.array(known).reshape(-1, 2).T[:, places]
     mean = np.exp(risks)
-    caused, harmless = counts[:, 0] + SHRINK * mean, counts[:, 1] + SHRINK * (1 - mean)
-    return np.where(seen, np.log(caused / (caused + harmless)), risks)
+    caused, harmless = caused + SHRINK * mean, harmless + SHRINK * (1 - mean)
+    return np.where(np.isnan(caused), risks, np.log(caused / (caused + harmless)))
 
 
 def _tested(

@@ -41,7 +41,7 @@ class Groups:
 
 def overlapping(candidates: Candidates, lags: Floats, places: Rows) -> Groups:
     """The candidates that overlap others. `places` says which act at the same subject."""
-    order = np.argsort(places, kind="stable")  # candidates come in the order of time
+    order = np.argsort(places * len(places) + np.arange(len(places)))  # candidates come in the order of time
     together = (np.diff(places[order]) == 0) & (-np.diff(lags[order]) <= OVERLAP_MIN)
     pairs = zip(order[:-1][together].tolist(), order[1:][together].tolist(), strict=True)
     of = _joined((*pairs, *candidates.of_one_work()))

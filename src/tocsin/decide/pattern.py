@@ -159,9 +159,11 @@ class Pattern:
         code: dict[Subject, int] = defaultdict(count().__next__)
         codes = np.fromiter(map(code.__getitem__, subjects), np.intp, len(subjects))
         names: dict[Subject, int] = {}
-        resolve = self.topology.named
+        resolve, index = self.topology.named, self.topology.index
         named = np.array([names.setdefault(resolve(one), len(names)) for one in code], dtype=np.intp)
-        at = np.array(list(map(self._at, names)), dtype=np.intp)
+        at = np.array([index.get(name, -1) for name in names], dtype=np.intp)
+        for name in self._extra.keys() & names.keys():
+            at[names[name]] = self._extra[name]
         return Places(names=list(names), of=named[codes], at=at)
 
     def given(self, places: Places, touching: Sequence[tuple[int, tuple[Subject, ...]]] = ()) -> Floats:
