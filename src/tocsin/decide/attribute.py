@@ -25,6 +25,7 @@ from tocsin.decide.lags import KINDS, densities, within
 from tocsin.decide.onset import Beginning, Window, began, began_after
 from tocsin.decide.overlap import heads
 from tocsin.decide.pattern import Pattern
+from tocsin.decide.ranks import largest
 from tocsin.decide.scene import Scene, scene_of
 from tocsin.decide.series import MISTAKEN, MOST_TESTED, NOT_TESTED, Courses, Onset, Tested
 from tocsin.domain.catalog import Catalog
@@ -66,6 +67,7 @@ _PRIORS = {
     **dict.fromkeys(PREPARES, RISK_PREPARES),
 }
 _NOTHING = KindRecord()
+_UNSEEN = (math.nan, math.nan)
 
 
 def attribute(
@@ -102,7 +104,7 @@ class Weighed:
     own: Floats
     """The log weight of each candidate by itself: the sum of its `logs`."""
     tested: Mapping[int, Tested]
-    speakers: list[int]
+    speakers: NDArray[np.intp]
     """Who speaks for each group, of one or of several."""
     masses: Floats
     """The log weight of each group."""
@@ -115,7 +117,7 @@ class Weighed:
 
     def group(self, g: int) -> list[int]:
         """The candidates of a group."""
-        return self.scene.groups.get(self.speakers[g], [self.speakers[g]])
+        return self.scene.groups.group_of(int(self.speakers[g]))
 
 
 def weigh(scene: Scene, experience: Experience) -> Weighed:
@@ -126,13 +128,13 @@ def weigh(scene: Scene, experience: Experience) -> Weighed:
     candidates, lags, places, courses = scene.candidates, scene.lags, scene.places, scene.courses
     logs = _terms(candidates, lags, experience, scene.onset)
     if experience.places:
-        logs[0] = _at_places(logs[0], [experience.places.get(name) for name in places.names], places.of)
+        logs[0] = _at_places(logs[0], [experience.places.get(name, _UNSEEN) for name in places.names], places.of)
     logs[2] = pattern.given(places, candidates.touching)
     for i, said in scene.oddities.said.items():
         logs[5, i] = math.log(said.factor)
     tested = _tested(courses, pattern, candidates, lags, logs)
     own = logs.sum(axis=0)
-    speakers, masses = heads(scene.groups, own, places.of, candidates)
+    speakers, masses = heads(scene.groups, own)
     by_changes = float(np.exp(logs[0, lags >= 0]).sum()) / (WINDOW / DAY)
     background = (math.log(experience.background(by_changes) / 1440), pattern.anywhere)
     return Weighed(
@@ -160,8 +162,8 @@ def set_right(weighed: Weighed, *, bold: float, none: float) -> Weighed:
 
 def answer_of(weighed: Weighed) -> Answer:
     """The five likeliest as they are kept for comparison."""
-    ids, order = weighed.scene.candidates.ids, _best_first(weighed)[:SHOWN]
-    groups = [(weighed.speakers[g], weighed.group(g)) for g in order]
+    ids, order = weighed.scene.candidates.ids, _likeliest(weighed)
+    groups = [(int(weighed.speakers[g]), weighed.group(g)) for g in order]
     return Answer(
         candidates=tuple((ids[speaker], *(ids[i] for i in group if i != speaker)) for speaker, group in groups),
         probabilities=tuple(float(weighed.shares[g]) for g in order),
@@ -174,13 +176,15 @@ def told(weighed: Weighed, *, first: Sequence[str] = ()) -> Attribution:
     """The five likeliest with their evidence; the changes with the ids of `first` before the others, in this order,
     whatever their weight (guard.py)."""
     scene, experience, shares = weighed.scene, weighed.experience, weighed.shares
-    order = _put_first(first, _best_first(weighed), weighed)
-    suspects = tuple(suspect(_scored(weighed, g), weighed.pattern, scene.onset) for g in order[:SHOWN])
+    order = _put_first(first, weighed)
+    suspects = tuple(suspect(_scored(weighed, g), weighed.pattern, scene.onset) for g in order)
+    others = shares[:-1].copy()
+    others[order] = 0.0
     first_kind = experience.kinds.get(suspects[0].change.kind) if suspects else None
     return Attribution(
         suspects=suspects,
         no_change=float(shares[-1]),
-        other=float(shares[order[SHOWN:]].sum()),
+        other=float(others.sum()),
         candidates=len(scene.candidates.ids),
         onset_at=began(scene.pattern, scene.onset),
         onset_after=began_after(scene.pattern, scene.onset),
@@ -191,13 +195,14 @@ def told(weighed: Weighed, *, first: Sequence[str] = ()) -> Attribution:
     )
 
 
-def _best_first(weighed: Weighed) -> list[int]:
-    found: list[int] = np.argsort(-weighed.shares[:-1], kind="stable").tolist()
+def _likeliest(weighed: Weighed, most: int = SHOWN) -> list[int]:
+    """The likeliest groups, best first."""
+    found: list[int] = largest(weighed.shares[:-1], most).tolist()
     return found
 
 
 def _scored(weighed: Weighed, g: int) -> Scored:
-    scene, i, group = weighed.scene, weighed.speakers[g], weighed.group(g)
+    scene, i, group = weighed.scene, int(weighed.speakers[g]), weighed.group(g)
     changes, places, shares = scene.candidates.changes, scene.places, weighed.shares
     return Scored(
         change=changes[i],
@@ -212,11 +217,12 @@ def _scored(weighed: Weighed, g: int) -> Scored:
     )
 
 
-def _put_first(first: Sequence[str], order: list[int], weighed: Weighed) -> list[int]:
-    """The order with the candidates that hold these ids before the others."""
-    place = {id: at for at, id in reversed(list(enumerate(first)))}
-    ids = weighed.scene.candidates.ids
-    return sorted(order, key=lambda g: min(place.get(ids[i], len(first)) for i in weighed.group(g))) if place else order
+def _put_first(first: Sequence[str], weighed: Weighed) -> list[int]:
+    """The groups that are shown: those that hold these candidates, in this order, then the likeliest."""
+    holding = [weighed.scene.groups.group_of(weighed.scene.candidates.ids.index(id)) for id in first]
+    named = dict.fromkeys(int(np.isin(weighed.speakers, group).argmax()) for group in holding)
+    rest = [g for g in _likeliest(weighed, SHOWN + len(named)) if g not in named]
+    return [*named, *rest][:SHOWN]
 
 
 def _shares(logs: Floats) -> Floats:
@@ -266,13 +272,12 @@ def _since(
     return dense
 
 
-def _at_places(risks: Floats, known: Sequence[tuple[float, float] | None], places: NDArray[np.intp]) -> Floats:
+def _at_places(risks: Floats, known: Sequence[tuple[float, float]], places: NDArray[np.intp]) -> Floats:
     """log risks, moved to what was seen of each subject's own changes."""
-    counts = np.array([found or (0.0, 0.0) for found in known]).reshape(-1, 2)[places]
-    seen = np.array([found is not None for found in known], dtype=bool)[places]
+    caused, harmless = np.array(known).reshape(-1, 2).T[:, places]
     mean = np.exp(risks)
-    caused, harmless = counts[:, 0] + SHRINK * mean, counts[:, 1] + SHRINK * (1 - mean)
-    return np.where(seen, np.log(caused / (caused + harmless)), risks)
+    caused, harmless = caused + SHRINK * mean, harmless + SHRINK * (1 - mean)
+    return np.where(np.isnan(caused), risks, np.log(caused / (caused + harmless)))
 
 
 def _tested(
@@ -281,7 +286,7 @@ def _tested(
     """What the series say of the candidates that are likeliest without them; written into the last row."""
     if not courses:
         return {}
-    likeliest = np.argsort(-logs.sum(axis=0), kind="stable")[:MOST_TESTED].tolist()
+    likeliest = largest(logs.sum(axis=0), MOST_TESTED).tolist()
     tested = {i: courses.test(candidates.changes[i], float(lags[i]), pattern) for i in likeliest}
     for i, found in tested.items():
         logs[4, i] = math.log(found.factor)

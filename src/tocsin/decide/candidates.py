@@ -76,24 +76,35 @@ def candidates_of(changes: Sequence[Change], onset_at: datetime, now: datetime) 
     earliest, latest = (onset_at - WINDOW).timestamp(), min(onset_at + SKEW, now).timestamp()
     told = np.fromiter(map(datetime.timestamp, [one.occurred_at for one in changes]), np.float64, len(changes))
     near = np.flatnonzero((told >= earliest) & (told <= latest))
-    near = near[np.argsort(told[near], kind="stable")]
-    kept, stamps = [changes[i] for i in near.tolist()], told[near]
-    ids = [one.id for one in kept]
-    if len(set(ids)) < len(ids) or not np.diff(stamps).all():
-        last = {one.id: one for one in sorted(kept, key=attrgetter("received_at"))}
-        kept = sorted(last.values(), key=lambda one: (one.occurred_at, one.id))
-        ids, stamps = [one.id for one in kept], np.array([one.occurred_at.timestamp() for one in kept])
-    return _in_columns(kept, ids, stamps)
+    near = near[np.argsort(told[near])]
+    equal = np.diff(told[near]) == 0
+    if equal.any():  # a few of thousands in whole seconds
+        tied = np.flatnonzero(np.append(equal, False) | np.append(False, equal))
+        near[tied] = sorted(near[tied].tolist(), key=lambda i: (told[i], changes[i].id, i))
+    return _in_columns([changes[i] for i in near.tolist()], told[near])
 
 
-def _in_columns(kept: list[Change], ids: list[str], stamps: Floats) -> Candidates:
-    subjects, outcomes = [one.subject for one in kept], [one.outcome for one in kept]
-    summaries, kinds = [one.summary for one in kept], [id(one.kind) for one in kept]
+def _in_columns(kept: list[Change], stamps: Floats) -> Candidates:
+    ids: list[str] = []
+    subjects: list[Subject] = []
+    outcomes: list[ChangeOutcome] = []
+    summaries: list[str] = []
+    kinds: list[int] = []
+    more: list[tuple[int, Change]] = []
+    for i, one in enumerate(kept):  # once: each look at one of thousands of changes waits for memory
+        ids.append(one.id)
+        subjects.append(one.subject)
+        outcomes.append(one.outcome)
+        summaries.append(one.summary)
+        kinds.append(id(one.kind))
+        if one.labels or one.touches:
+            more.append((i, one))
+    if len(set(ids)) < len(ids):
+        return _in_columns(*_told_last(kept))
     codes = _IN_ORDER[np.searchsorted(_SORTED, np.array(kinds, dtype=np.int64))]
     run, commit = SAME_WORK
-    labels = [(i, one.labels) for i, one in enumerate(kept) if one.labels]
-    labelled = [(i, has.get(run, ""), has.get(commit, "")) for i, has in labels]
-    touching = [(i, one.touches) for i, one in enumerate(kept) if one.touches]
+    labelled = [(i, one.labels.get(run, ""), one.labels.get(commit, "")) for i, one in more if one.labels]
+    touching = [(i, one.touches) for i, one in more if one.touches]
     ended, said = orjson.dumps(outcomes), orjson.dumps(summaries)
     odd = {i for fault in _FAULTS for i in np.flatnonzero(codes == fault).tolist()}
     if _FAILED in ended:
@@ -115,3 +126,10 @@ def _in_columns(kept: list[Change], ids: list[str], stamps: Floats) -> Candidate
         odd=sorted(odd),
         digest=digest.digest(),
     )
+
+
+def _told_last(kept: list[Change]) -> tuple[list[Change], Floats]:
+    """Of one id what was told last, in the order of time and ids."""
+    last = {one.id: one for one in sorted(kept, key=attrgetter("received_at"))}
+    found = sorted(last.values(), key=lambda one: (one.occurred_at, one.id))
+    return found, np.array([one.occurred_at.timestamp() for one in found])

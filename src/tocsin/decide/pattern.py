@@ -9,6 +9,7 @@ alerts speak for far-reaching ones, and confirmed incidents shift the weights (d
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from copy import copy
@@ -47,6 +48,7 @@ _BY_HOPS: Floats = np.array(
 )
 """One row a law, one column a hop; the last is "out of reach"."""
 _LOG_P, _LOG_SILENT = np.log(_BY_HOPS), np.log1p(-_BY_HOPS)
+_LOG_ODDS = _LOG_P - _LOG_SILENT
 _EARLY: Floats = np.exp(-np.outer(FIRST_DECAYS, np.arange(UNREACHABLE + 1)))
 """One row a decay, one column a hop."""
 
@@ -99,14 +101,14 @@ class Pattern:
     def _weigh(self, spread: Sequence[float], first: Sequence[float], past: bytes) -> None:
         self._weights = _normed(spread or [0.0] * len(SPREADS))
         orders = _normed(first or [0.0] * len(FIRST_DECAYS))
-        self._roots: Floats = np.logaddexp.reduce(self._laws + self._weights[:, None], axis=0)
-        self._roots += np.logaddexp.reduce(self._orders + orders[:, None], axis=0)
+        self._roots = _log_mean(self._laws, self._weights) + _log_mean(self._orders, orders)
         if past:
             self._remember(past)
-        elsewhere = float(np.logaddexp.reduce(self._weights + self._outside_laws))
-        counted = self._roots[self._counts].tolist()
-        everywhere = [*counted, *[elsewhere] * (SMALLEST_WORLD - len(counted))]
-        self.anywhere = float(np.logaddexp.reduce(everywhere)) - float(np.log(len(everywhere)))
+        elsewhere = _log_mean(self._outside_laws[:, None], self._weights)
+        counted = self._roots[self._counts]
+        everywhere = np.append(counted, np.repeat(elsewhere, max(SMALLEST_WORLD - len(counted), 0)))
+        alike = np.full(len(everywhere), -math.log(len(everywhere)))
+        self.anywhere = float(_log_mean(everywhere[:, None], alike)[0])
         self._places: dict[Subject, tuple[Subject, float | None]] = {}
 
     def _remember(self, past: bytes) -> None:
@@ -131,9 +133,8 @@ class Pattern:
         reach = np.append(topology.reach, np.zeros((more, topology.reach.shape[1])), axis=0)
         found = _LOG_SILENT[:, :-1] @ reach.T + np.outer(_LOG_SILENT[:, -1], watched - reach.sum(axis=1))
         for v, hops in self.hops_to.items():
-            found += _LOG_P[:, hops]
-            if v not in self._extra and topology.monitored[topology.index[v]]:
-                found -= _LOG_SILENT[:, hops]
+            watches = v not in self._extra and topology.monitored[topology.index[v]]
+            found += (_LOG_ODDS if watches else _LOG_P)[:, hops]
         return np.asarray(found)
 
     def _outside(self) -> Floats:
@@ -162,9 +163,11 @@ class Pattern:
         code: dict[Subject, int] = defaultdict(count().__next__)
         codes = np.fromiter(map(code.__getitem__, subjects), np.intp, len(subjects))
         names: dict[Subject, int] = {}
-        resolve = self.catalog.resolve
+        resolve, index = self.topology.named, self.topology.index
         named = np.array([names.setdefault(resolve(one), len(names)) for one in code], dtype=np.intp)
-        at = np.array(list(map(self._at, names)), dtype=np.intp)
+        at = np.array([index.get(name, -1) for name in names], dtype=np.intp)
+        for name in self._extra.keys() & names.keys():
+            at[names[name]] = self._extra[name]
         return Places(names=list(names), of=named[codes], at=at)
 
     def given(self, places: Places, touching: Sequence[tuple[int, tuple[Subject, ...]]] = ()) -> Floats:
@@ -213,7 +216,7 @@ class Pattern:
         """The catalogue's name, and log P(A | it began there); None when neither catalogue nor alerts know it."""
         known = self._places.get(subject)
         if known is None:
-            name = self.catalog.resolve(subject)
+            name = self.topology.named(subject)
             at = self._at(name)
             log = float(self._roots[at]) if at >= 0 else None
             known = self._places[subject] = (name, log)
@@ -234,3 +237,10 @@ def _normed(weights: Sequence[float]) -> Floats:
     """Log weights that sum to 1."""
     logs = np.array(weights)
     return np.asarray(logs - np.logaddexp.reduce(logs))
+
+
+def _log_mean(logs: Floats, weights: Floats) -> Floats:
+    """The log of each column's mean by these log weights."""
+    weighed = logs + weights[:, None]
+    most = weighed.max(axis=0)
+    return np.asarray(most + np.log(np.exp(weighed - most).sum(axis=0)))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tocsin.decide.pattern import Pattern, Places
+from tocsin.decide.ranks import largest
 from tocsin.decide.scene import Scene
 from tocsin.decide.topology import UNREACHABLE
 from tocsin.domain.change import Change
@@ -55,13 +56,12 @@ def orders(scene: Scene) -> dict[str, tuple[str, ...]]:
     names, places = scene.places.names, scene.places.of[latest]
     ages = np.maximum(scene.lags[latest], 0.0)
     tiers = {
-        NEAREST: np.zeros(len(latest)),
         PAGERDUTY: np.array([looked.beside.get(name, 0.0) for name in names])[places],
         SERVICENOW: np.array([looked.around_origin.get(name, 0.0) for name in names])[places],
         GANDALF: (looked.votes(scene.places) + 1e-6)[places] * np.exp(-ages / VOTE_AGE_MIN),
     }
-    best = {name: latest[np.argsort(-tier, kind="stable")[:SHOWN]].tolist() for name, tier in tiers.items()}
-    return {name: tuple(ids[i] for i in some) for name, some in best.items()}
+    best = {NEAREST: latest[:SHOWN], **{name: latest[largest(tier, SHOWN)] for name, tier in tiers.items()}}
+    return {name: tuple(ids[i] for i in some.tolist()) for name, some in best.items()}
 
 
 class _Look:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tocsin.decide.candidates import Candidates, candidates_of
 from tocsin.decide.oddities import Oddities, oddities_of
 from tocsin.decide.onset import Beginning, beginning
-from tocsin.decide.overlap import overlapping
+from tocsin.decide.overlap import Groups, overlapping
 from tocsin.decide.pattern import Pattern, Places
 from tocsin.decide.series import Courses
 from tocsin.domain.catalog import Catalog
@@ -35,8 +35,7 @@ class Scene:
     lags: NDArray[np.float64]
     """Minutes from each change to the first alert."""
     places: Places
-    groups: dict[int, list[int]]
-    """The group of every candidate that overlaps another."""
+    groups: Groups
     oddities: Oddities
     now: datetime
 

@@ -20,7 +20,7 @@ import orjson
 from numpy.typing import NDArray
 
 from tocsin.decide.pattern import Pattern
-from tocsin.decide.ranks import effect, greater
+from tocsin.decide.ranks import effect, greater, median
 from tocsin.decide.wording import figure
 from tocsin.domain.change import Change
 from tocsin.domain.series import Series
@@ -138,6 +138,7 @@ class Courses:
         self.stepped = [c for c in self._all if c.subject in pattern.started and c.onset is not None and c.onset <= 0]
         """Those that left their baseline where something alerts, before it did."""
         self.onset = self._earliest()
+        self._moves: dict[tuple[Course, tuple[Course, ...], float], tuple[float, float, str, str] | None] = {}
 
     def __bool__(self) -> bool:
         return bool(self._all)
@@ -188,13 +189,13 @@ class Courses:
     def _before_and_after(self, course: Course, inside: Sequence[Course], began: float) -> Tested | None:
         """Before against after, less what its peers did meanwhile."""
         split = max(began, course.onset if course.onset is not None else began)
-        values = course.values - self._meanwhile(course, inside, split)
-        before, after = values[course.at < split], values[course.at >= split]
-        if len(after) < LEAST_AFTER or len(before) < LEAST_BASELINE:
+        asked = course, self._peers(course, inside, split), split
+        if asked not in self._moves:  # changes before the step are all asked the same
+            self._moves[asked] = _moved(*asked)
+        if (moved := self._moves[asked]) is None:
             return None
-        p, size = _compared(before, after, course.worse or _direction(course))
+        p, size, was, now = moved
         factor, alerts = factor_of(p, size), course.subject in self._pattern.started
-        was, now = map(_number, course.shift(split))
         name = f"{course.metric} of {course.subject}"
         if course.onset is not None and course.onset < began - 2 * CLOCK_SD_MIN:
             if self.onset is not None and course is self.onset.course:
@@ -209,18 +210,34 @@ class Courses:
         words = f"{name} went from {was} to {now} ({_figures(p, size)})"
         return Tested(factor=1.0 if alerts else max(factor, 1.0), words=words)
 
-    def _meanwhile(self, course: Course, inside: Sequence[Course], split: float) -> Floats:
-        """What unaffected courses of the same metric did since the split, each less its own level before (difference
-        in differences); nothing when there are none."""
-        moved = [
-            np.interp(course.at, c.at, c.values) - c.values[c.at < split].mean()
+    def _peers(self, course: Course, inside: Sequence[Course], split: float) -> tuple[Course, ...]:
+        """Unaffected courses of the same metric that were measured before and after."""
+        return tuple(
+            c
             for c in self._all
             if c.metric == course.metric and not c.version and c not in inside
             if c.subject not in self._pattern.started and c.at[0] < split <= c.at[-1]
-        ]
-        return (
-            np.asarray(np.where(course.at >= split, np.mean(moved, axis=0), 0.0)) if moved else np.zeros(len(course.at))
         )
+
+
+def _moved(course: Course, peers: Sequence[Course], split: float) -> tuple[float, float, str, str] | None:
+    """p and size of what the course did since the split, less what its peers did meanwhile, and its values before and
+    after in words; None: too few points."""
+    values = course.values - _meanwhile(course, peers, split)
+    before, after = values[course.at < split], values[course.at >= split]
+    if len(after) < LEAST_AFTER or len(before) < LEAST_BASELINE:
+        return None
+    was, now = map(_number, course.shift(split))
+    return *_compared(before, after, course.worse or _direction(course)), was, now
+
+
+def _meanwhile(course: Course, peers: Sequence[Course], split: float) -> Floats:
+    """What its peers did since the split, each less its own level before (difference in differences); nothing when
+    there are none."""
+    if not peers:
+        return np.zeros(len(course.at))
+    moved = [np.interp(course.at, c.at, c.values) - c.values[c.at < split].mean() for c in peers]
+    return np.asarray(np.where(course.at >= split, np.mean(moved, axis=0), 0.0))
 
 
 def factor_of(p: float, size: float) -> float:
@@ -238,8 +255,8 @@ def stepped(values: Floats) -> int | None:
     n = len(values)
     if n <= LEAST_BASELINE:
         return None
-    middle = np.median(values)
-    spread = 1.4826 * float(np.median(np.abs(values - middle))) or float(np.std(values))
+    middle = median(values)
+    spread = 1.4826 * median(np.abs(values - middle)) or float(np.std(values))
     clipped = np.clip(values, middle - 10 * spread, middle + 10 * spread)  # one wild sample is no run
     splits = np.arange(LEAST_BASELINE, n)
     sums = np.cumsum(clipped)
@@ -256,14 +273,19 @@ def stepped(values: Floats) -> int | None:
 
 
 def _course(series: Series, pattern: Pattern, now: datetime) -> Course | None:
-    points = sorted((at, value) for at, value in series.points if at <= now and math.isfinite(value))
-    if not points:
+    first_at = pattern.onset_at
+    since = np.array([(moment - first_at).total_seconds() for moment, _ in series.points])
+    values = np.array([value for _, value in series.points], dtype=np.float64)
+    known = np.flatnonzero((since <= (now - first_at).total_seconds()) & np.isfinite(values))
+    if not known.size:
         return None
-    at = np.array([(moment - pattern.onset_at).total_seconds() / 60 for moment, _ in points])
-    values = np.array([value for _, value in points], dtype=np.float64)
+    order = known[np.lexsort((values[known], since[known]))]
+    values = values[order]
     metric, _, version = series.metric.partition("@")
-    subject = pattern.catalog.resolve(series.subject)
-    return Course(subject=subject, metric=metric, version=version, at=at, values=values, stepped=stepped(values))
+    subject = pattern.topology.named(series.subject)
+    return Course(
+        subject=subject, metric=metric, version=version, at=since[order] / 60, values=values, stepped=stepped(values)
+    )
 
 
 def _key(series: Series) -> tuple[str, str, tuple[tuple[datetime, float], ...]]:
@@ -294,7 +316,7 @@ def _strongest(found: Sequence[Tested]) -> Tested:
 
 
 def _number(values: Floats) -> str:
-    return figure(float(np.median(values)))
+    return figure(median(values))
 
 
 def _figures(p: float, size: float) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 import orjson
@@ -39,6 +40,8 @@ class Topology:
         self.monitored = np.array([self._is_monitored(s) for s in self.subjects], dtype=bool)
         self.reach = self._reach()
         self.digest = self._digest()
+        self.named = lru_cache(maxsize=_COLUMNS)(catalog.resolve)
+        """`Catalog.resolve`: the same few hundred subjects are asked for at every score."""
         self._columns: OrderedDict[Subject, NDArray[np.int8]] = OrderedDict()
         self._below: OrderedDict[Subject, dict[Subject, int]] = OrderedDict()
 

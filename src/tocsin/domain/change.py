@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 
+from tocsin.domain.moment import Moment
 from tocsin.domain.subject import Subject
 
 
@@ -53,9 +53,9 @@ class Change:
     environment: str
     kind: ChangeKind
     subject: Subject
-    occurred_at: datetime
-    received_at: datetime
-    finished_at: datetime | None = None
+    occurred_at: Moment
+    received_at: Moment
+    finished_at: Moment | None = None
     outcome: ChangeOutcome = ChangeOutcome.UNKNOWN
     version: str = ""
     previous_version: str = ""

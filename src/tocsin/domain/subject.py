@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler
@@ -31,6 +32,7 @@ class Subject(str):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:  # noqa: ANN401
+        @lru_cache(maxsize=4096)  # thousands of changes and alerts are about the same few hundred
         def parse(text: str) -> Subject:
             kind, colon, name = text.partition(":")
             if not colon or kind not in KINDS or not name.strip():
