@@ -1,7 +1,7 @@
 """`python -m benchmarks.attribution.lineage`: what the product's terms for ML lineage are worth, each left out in turn.
 
-One generated platform a seed (lineage_world.py). Learned is prequential as in `make attribution`: the first 30 days are
-history, and half of the incidents are told, each after it was scored. Rules see mappings and learned lineage together."""
+One generated platform a seed (lineage_world.py). Learned is prequential as in `make attribution`: the first 30 days
+are history, and half of the incidents are told, each after it was scored. Rules see mappings and learned lineage."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ from benchmarks.attribution.measure import DRAWS, Tally, difference
 from benchmarks.attribution.product import moment
 from benchmarks.attribution.rivals import Rules
 from benchmarks.attribution.world import DAY, Case
-from tocsin.decide.attribute import SCORER, attribute
+from tocsin.decide.attribute import SCORER, SHOWN, Weighed, weigh
 from tocsin.decide.experience import COLD, Experience, Learner
+from tocsin.decide.scene import scene_of
 
 RULES = ("nearest in time", "PagerDuty-like", "ServiceNow-like", "Gandalf-like")
 TELLINGS = {
@@ -78,19 +79,25 @@ def one_world(seed: int) -> Tallies:
             tallies["ceiling"].add(case.cause_kind, _rank(case, p), float(p.max(initial=0.0)), no_change)
         for less, learner in learners.items():
             if judged:
-                for name, experience in zip(LEARNED, (COLD, learner.experience), strict=True):
-                    tallies[name + less].add(case.cause_kind, *answer(case, tellers[less], experience))
+                for name, found in answers(case, tellers[less], learner.experience).items():
+                    tallies[name + less].add(case.cause_kind, *found)
             learner.take(tellers[less].lesson(case))
     return tallies
 
 
-def answer(case: Case, told: LineageTold, experience: Experience) -> tuple[int, float, float]:
-    """The product's: rank of the cause, P of the first suspect, P of no change."""
-    now = moment(case.decide_at)
-    found = attribute(told.incident(case), told.changes(case), told.catalog, now=now, experience=experience)
-    ranks = (at for at, one in enumerate(found.suspects) if case.cause in (one.change.id, *one.members))
-    first = found.suspects[0].probability if found.suspects else 0.0
-    return next(ranks, NEVER) if case.cause else NEVER, first, found.no_change
+def answers(case: Case, told: LineageTold, learned: Experience) -> dict[str, tuple[int, float, float]]:
+    """The product's, cold and learned: rank of the cause, P of the first suspect, P of no change."""
+    scene = scene_of(told.incident(case), told.changes(case), told.catalog, now=moment(case.decide_at))
+    by_experience = zip(LEARNED, (COLD, learned), strict=True)
+    return {name: _answer(case, weigh(scene, experience)) for name, experience in by_experience}
+
+
+def _answer(case: Case, weighed: Weighed) -> tuple[int, float, float]:
+    order = np.argsort(-weighed.shares[:-1], kind="stable")[:SHOWN].tolist()
+    ids = weighed.scene.candidates.ids
+    ranks = (at for at, g in enumerate(order) if case.cause in [ids[i] for i in weighed.group(g)])
+    first = float(weighed.shares[order[0]]) if order else 0.0
+    return next(ranks, NEVER) if case.cause else NEVER, first, float(weighed.shares[-1])
 
 
 def _rank(case: Case, scores: np.ndarray) -> int:

@@ -32,6 +32,8 @@ Floats = np.ndarray
 LONGEST = 1450.0
 """Minutes from strike to alert: a day's window and what it takes to tell."""
 NEVER = 1e-300
+FAR = 30.0
+"""What is so many log units behind by when and where it struck is not looked at more closely."""
 BY_READER, AFTER_READER = 0.65, 4.0
 """A schema change strikes with this chance when the next reader ends, after an exponential of so many minutes."""
 
@@ -60,13 +62,9 @@ class LineageCeiling:
         edges = _edges(first)
         seen = np.exp(self._seen(case, first, edges))
         runs = self._runs(changes)
-        logs = np.full(len(changes), -np.inf)
-        for i, change in enumerate(changes):
-            if change.kind == "registered" or change.at >= first:
-                continue
-            masses = self._masses(change, edges, runs)
-            struck = float((masses * seen[change.node]).sum())
-            logs[i] = np.log(struck + NEVER) + self._own(change, case, runs)
+        logs = self._struck(changes, seen, edges, runs)
+        for i in np.flatnonzero(logs > logs.max(initial=-np.inf) - FAR).tolist():
+            logs[i] += self._own(changes[i], case, runs)
         anywhere = np.log((seen * np.diff(edges)).sum() * world.background / len(world.nodes) + NEVER)
         top = max(float(logs.max(initial=-np.inf)), float(anywhere))
         weights, other = np.exp(logs - top), float(np.exp(anywhere - top))
@@ -150,18 +148,37 @@ class LineageCeiling:
             log += float(np.log(new + NEVER) - np.log(share * new + (1 - share) * old + NEVER))
         return log
 
-    def _masses(self, change: Event, edges: Floats, runs: dict[int, list[Event]]) -> Floats:
-        """P(it strikes in each bin)."""
-        since = change.ended if change.kind == "pipeline" else change.at
-        upto = edges
-        if change.kind == "promotion":
-            later = [e.at for e in self._world.promoted if e.node == change.node and e.at > change.at]
-            upto = np.minimum(edges, min(later, default=np.inf))
-        masses = np.diff(_cdf(change.kind, upto - since))
-        if change.kind == "schema" and (readers := self._next_readers(change, runs)):
-            by_reader = np.diff(1 - np.exp(-np.maximum(edges - min(run.ended for run in readers), 0) / AFTER_READER))
-            masses = BY_READER * by_reader + (1 - BY_READER) * masses
-        return np.asarray(masses)
+    def _struck(self, changes: list[Event], seen: Floats, edges: Floats, runs: dict[int, list[Event]]) -> Floats:
+        """log P(who alerted when, and that it struck then | the change breaks something), by change."""
+        logs = np.full(len(changes), -np.inf)
+        for kind in (*BREAKS, "pipeline"):
+            at = [i for i, change in enumerate(changes) if change.kind == kind and change.at < edges[-1]]
+            if not at:
+                continue
+            of = [changes[i] for i in at]
+            since = np.array([change.ended if kind == "pipeline" else change.at for change in of])
+            upto = np.array([self._until(change) for change in of])
+            masses = np.diff(_cdf(kind, np.minimum(edges[None, :], upto[:, None]) - since[:, None]), axis=1)
+            if kind == "schema":
+                masses = np.array(
+                    [self._by_reader(one, mass, edges, runs) for one, mass in zip(of, masses, strict=True)]
+                )
+            logs[at] = np.log((masses * seen[[change.node for change in of]]).sum(axis=1) + NEVER)
+        return logs
+
+    def _until(self, change: Event) -> float:
+        """When a promotion's version was replaced: it strikes no later."""
+        if change.kind != "promotion":
+            return np.inf
+        later = [e.at for e in self._world.promoted if e.node == change.node and e.at > change.at]
+        return min(later, default=np.inf)
+
+    def _by_reader(self, change: Event, masses: Floats, edges: Floats, runs: dict[int, list[Event]]) -> Floats:
+        readers = self._next_readers(change, runs)
+        if not readers:
+            return masses
+        after = np.maximum(edges - min(run.ended for run in readers), 0)
+        return np.asarray(BY_READER * np.diff(1 - np.exp(-after / AFTER_READER)) + (1 - BY_READER) * masses)
 
 
 def _edges(first: float) -> Floats:

@@ -35,7 +35,7 @@ from tocsin.domain.subject import Subject
 
 Floats = NDArray[np.float64]
 
-SCORER = "competing-intensities-6"
+SCORER = "competing-intensities-7"
 SKEW_SD_MIN = 1.0
 SKEW_PRIOR = 0.05
 """A change stamped after the alert: how many feeds are off at all, and by how many minutes (ours, on the safe side).
@@ -131,6 +131,7 @@ def weigh(scene: Scene, experience: Experience) -> Weighed:
     logs = _terms(candidates, lags, experience, scene.onset)
     if experience.places:
         logs[0] = _at_places(logs[0], [experience.places.get(name) for name in places.names], places.of)
+    logs[0] += scene.often
     logs[2] = pattern.given(places, candidates.touching)
     for i, said in scene.oddities.said.items():
         logs[5, i] = math.log(said.factor)
@@ -208,7 +209,7 @@ def _scored(weighed: Weighed, g: int) -> Scored:
         members=tuple(changes[j] for j in scene.groups.get(i, ())),
         probability=float(shares[g]),
         own_share=float(np.exp(weighed.own[i] - weighed.masses[g])),
-        risk=_risk(changes[i], places.names[places.of[i]], weighed.experience),
+        risk=_shared(_risk(changes[i], places.names[places.of[i]], weighed.experience), float(scene.often[i])),
         terms=_log_odds(weighed, g),
         tested=weighed.tested.get(i, NOT_TESTED),
         oddities=scene.oddities.said.get(i, NOT_TESTED),
@@ -313,6 +314,12 @@ def _risk(change: Change, name: Subject, experience: Experience) -> tuple[float,
     return (caused, harmless) if place is None else _at_place(caused / (caused + harmless), place)
 
 
+def _shared(counts: tuple[float, float], often: float) -> tuple[float, float]:
+    """The same of a change that bears only a share of the risk (its log)."""
+    caused, harmless = counts
+    return (caused, (caused + harmless) * math.exp(-often) - caused) if often else counts
+
+
 def _prior(change: Change) -> tuple[float, float]:
     kind = change.kind
     if kind is ChangeKind.PIPELINERUN_FINISHED:
@@ -347,6 +354,7 @@ def _digest(weighed: Weighed) -> str:
     digest = hashlib.blake2b(orjson.dumps([SCORER, scene.now, scene.pattern.facts]), digest_size=16)
     digest.update(weighed.experience.facts)
     digest.update(scene.candidates.digest + scene.oddities.canonical)
+    digest.update(scene.lags.data)
     if isinstance(scene.onset, Window):
         digest.update(orjson.dumps(["window", scene.onset.before]))
     if scene.courses:
