@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.decide.builders import at, catalog, change, incident, state
 from tocsin.decide.attribute import attribute
+from tocsin.decide.experience import Learner, Lesson
 from tocsin.domain.change import Change, ChangeKind, ChangeOutcome
 from tocsin.domain.incident import Attribution, Suspect
 from tocsin.domain.subject import Subject
@@ -170,3 +171,12 @@ def test_no_fact_is_worth_more_than_twenty_nor_less_than_a_twentieth(took: list[
     runs = [run(n, minutes=-2_000 + 60 * n, took=t, rows=str(rows[n])) for n, t in enumerate(took)]
     for one in attribute(OUTAGE, runs, CHURN, now=at(5)).suspects:
         assert 0.05 - 1e-6 <= math.exp(one.terms.get("facts", 0.0) * 1.15) <= 20 + 1e-3
+
+
+def test_of_an_hourly_jobs_runs_no_more_count_as_harmless_than_bear_a_risk_of_their_own() -> None:
+    learner = Learner()
+    runs = [run(n, minutes=-60 * (72 - n)) for n in range(72)]
+    learner.take(Lesson(members=OUTAGE.members, changes=runs, catalog=CHURN, decided_at=at(5), told=True))
+    known = learner.experience
+    assert known.kinds[ChangeKind.PIPELINERUN_FINISHED].harmless == 6
+    assert known.places[Subject("job:ingest")] == (0, 6)

@@ -208,7 +208,8 @@ class Learner:
     @property
     def experience(self) -> Experience:
         """All that was learned so far. What nobody was asked about proves nothing: of the changes that came to nothing,
-        and of the time, only that share counts in which people said what the cause was."""
+        and of the time, only that share counts in which people said what the cause was. Of one job's runs no more count
+        than bear a risk of their own."""
         if not self._confirmed:
             return COLD
         share = self._confirmed / self._incidents
@@ -219,13 +220,13 @@ class Learner:
             kinds={
                 kind: KindRecord(
                     caused=caused,
-                    harmless=share * (harmless - (sum(beyond.values()) if kind is _RUN else 0.0)),
+                    harmless=share * max(0.0, harmless - (sum(beyond.values()) if kind is _RUN else 0.0)),
                     lags=tuple(self._lags.get(kind, ())),
                 )
                 for kind, (caused, harmless) in sorted(self._kinds.items())
             },
             places={
-                subject: (caused, share * (harmless - beyond.get(subject, 0.0)))
+                subject: (caused, share * max(0.0, harmless - beyond.get(subject, 0.0)))
                 for subject, (caused, harmless) in sorted(ranked)
             },
             spread=self._weights() if self._spread.any() else (),
