@@ -74,7 +74,7 @@ def one_world(law: str, seed: int, windows: bool = False) -> tuple[Tallies, list
     """Every scorer's answers to one world's cases, and the seconds of each cold scoring. With `windows` the product
     answers once more, told the evaluation windows of alerts."""
     world = World(law=LAWS[law], seed=seed)
-    rules, ceiling, told, catalog = Rules(world), Ceiling(world), Told(world), catalog_of(world)
+    rules, ceiling, told, catalog = Rules(world.seen_needs), Ceiling(world), Told(world), catalog_of(world)
     tallies: Tallies = {name: Tally() for name in SCORERS}
     took: list[float] = []
     tellers = {"": told, SERIES: told} | ({WINDOWS: Told(world, windows=True)} if windows else {})

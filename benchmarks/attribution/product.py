@@ -63,12 +63,12 @@ class Told:
 
     def incident(self, case: Case) -> Incident:
         """The incident of a case."""
-        return _incident(tuple(self._state(alert) for alert in case.alerts))
+        return incident_of(tuple(self._state(alert) for alert in case.alerts))
 
     @staticmethod
     def outage(subjects: Sequence[Subject], at: datetime) -> Incident:
         """An incident in which these alert at one moment."""
-        return _incident(tuple(_firing(subject, at, Symptom.ERRORS) for subject in subjects))
+        return incident_of(tuple(_firing(subject, at, Symptom.ERRORS) for subject in subjects))
 
     def series(self, case: Case) -> tuple[Series, ...]:
         """The measured courses of a case: those of half of its alerts."""
@@ -102,7 +102,8 @@ def lesson_of(case: Case, told: Told, catalog: Catalog, series: Sequence[Series]
     )
 
 
-def _incident(members: tuple[AlertState, ...]) -> Incident:
+def incident_of(members: tuple[AlertState, ...]) -> Incident:
+    """Of these alerts, open since the first."""
     return Incident(
         id=UUID(int=1),
         number=1,

@@ -15,15 +15,15 @@ TOLERANCE = 1.0
 
 
 class Rules:
-    """The rules, over what the catalogue shows of one world."""
+    """The rules, over the dependencies that they see of one world, by node."""
 
-    def __init__(self, world: World) -> None:
-        self.hops = _hops(world.seen_needs)
-        self.beside = [set(found) for found in world.seen_needs]
-        for u, found in enumerate(world.seen_needs):
+    def __init__(self, seen_needs: list[list[int]]) -> None:
+        self.hops = _hops(seen_needs)
+        self.beside = [set(found) for found in seen_needs]
+        for u, found in enumerate(seen_needs):
             for v in found:
                 self.beside[v].add(u)
-        self.needs = [set(found) for found in world.seen_needs]
+        self.needs = [set(found) for found in seen_needs]
 
     def scores(self, case: Case) -> dict[str, Floats]:
         """Each rule's numbers for the candidates, in their order."""

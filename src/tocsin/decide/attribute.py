@@ -129,6 +129,7 @@ def weigh(scene: Scene, experience: Experience) -> Weighed:
     logs = _terms(candidates, lags, experience, scene.onset)
     if experience.places:
         logs[0] = _at_places(logs[0], [experience.places.get(name, _UNSEEN) for name in places.names], places.of)
+    logs[0] += scene.often
     logs[2] = pattern.given(places, candidates.touching)
     for i, said in scene.oddities.said.items():
         logs[5, i] = math.log(said.factor)
@@ -209,7 +210,7 @@ def _scored(weighed: Weighed, g: int) -> Scored:
         members=tuple(changes[j] for j in group),
         probability=float(shares[g]),
         shares=tuple(_shares(weighed.own[group] / weighed.temper).tolist()),
-        risk=_risk(changes[i], places.names[places.of[i]], weighed.experience),
+        risk=_shared(_risk(changes[i], places.names[places.of[i]], weighed.experience), float(scene.often[i])),
         terms=_log_odds(weighed, g),
         tested=weighed.tested.get(i, NOT_TESTED),
         oddities=scene.oddities.said.get(i, NOT_TESTED),
@@ -314,6 +315,12 @@ def _risk(change: Change, name: Subject, experience: Experience) -> tuple[float,
     return (caused, harmless) if place is None else _at_place(caused / (caused + harmless), place)
 
 
+def _shared(counts: tuple[float, float], often: float) -> tuple[float, float]:
+    """The same of a change that bears only a share of the risk (its log)."""
+    caused, harmless = counts
+    return (caused, (caused + harmless) * math.exp(-often) - caused) if often else counts
+
+
 def _prior(change: Change) -> tuple[float, float]:
     kind = change.kind
     if kind is ChangeKind.PIPELINERUN_FINISHED:
@@ -348,6 +355,7 @@ def _digest(weighed: Weighed) -> str:
     digest = hashlib.blake2b(orjson.dumps([SCORER, scene.now, scene.pattern.facts]), digest_size=16)
     digest.update(weighed.experience.facts)
     digest.update(scene.candidates.digest + scene.oddities.canonical)
+    digest.update(scene.lags.data)
     if isinstance(scene.onset, Window):
         digest.update(orjson.dumps(["window", scene.onset.before]))
     if scene.courses:

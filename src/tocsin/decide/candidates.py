@@ -22,9 +22,13 @@ WINDOW = timedelta(hours=72)
 """How far back a cause may lie, for every kind: real lags reach it (three in four reverts come within it)."""
 SKEW = timedelta(minutes=5)
 """Feeds disagree by minutes: a change stamped this much after the first alert stays a candidate, penalised."""
+OFTEN_A_DAY = 2.0
+"""Runs of one job a day that each count as a change of their own; oftener, they share the risk of these (judgement:
+nightly jobs and those of morning and evening are what the risk of a kind was thought for)."""
 SAME_WORK = ("run_id", "commit")
 """Labels whose equal value makes two changes parts of one."""
 
+RUN = KINDS.index(ChangeKind.PIPELINERUN_FINISHED)
 _IDENTITIES = np.array([id(kind) for kind in KINDS], dtype=np.int64)
 _IN_ORDER = np.argsort(_IDENTITIES)
 _SORTED = _IDENTITIES[_IN_ORDER]
@@ -82,6 +86,12 @@ def candidates_of(changes: Sequence[Change], onset_at: datetime, now: datetime) 
         tied = np.flatnonzero(np.append(equal, False) | np.append(False, equal))
         near[tied] = sorted(near[tied].tolist(), key=lambda i: (told[i], changes[i].id, i))
     return _in_columns([changes[i] for i in near.tolist()], told[near])
+
+
+def written_at(change: Change, onset_at: datetime) -> datetime:
+    """Since when a change can be felt: a run that had ended before trouble began, once it had written what it wrote."""
+    ended = change.finished_at if change.kind is ChangeKind.PIPELINERUN_FINISHED else None
+    return ended if ended is not None and change.occurred_at <= ended <= onset_at else change.occurred_at
 
 
 def _in_columns(kept: list[Change], stamps: Floats) -> Candidates:

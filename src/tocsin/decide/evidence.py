@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from tocsin.decide.candidates import written_at
 from tocsin.decide.lags import middle_half
 from tocsin.decide.onset import Beginning, Window, began, began_after
 from tocsin.decide.pattern import Pattern
@@ -168,7 +169,8 @@ def _alerting(pattern: Pattern, root: Subject) -> list[tuple[Subject, int]]:
 def _because(
     scored: Scored, found: _Trace, pattern: Pattern, onset: Beginning | None, risk: tuple[float, float, float]
 ) -> list[str]:
-    change, lag = scored.change, began(pattern, onset) - scored.change.occurred_at
+    change = scored.change
+    lag = began(pattern, onset) - written_at(change, pattern.onset_at)
     said = []
     if lag >= timedelta(0):
         soonest, latest = middle_half(change.kind)
@@ -204,7 +206,8 @@ def _because(
 
 
 def _against(scored: Scored, found: _Trace, pattern: Pattern, onset: Beginning | None) -> list[str]:
-    change, lag = scored.change, began(pattern, onset) - scored.change.occurred_at
+    change, felt = scored.change, written_at(scored.change, pattern.onset_at)
+    lag = began(pattern, onset) - felt
     said = []
     if change.occurred_at > pattern.onset_at:
         late = change.occurred_at - pattern.onset_at
@@ -221,7 +224,7 @@ def _against(scored: Scored, found: _Trace, pattern: Pattern, onset: Beginning |
     if found.silent:
         noun = "dependant is" if len(found.silent) == 1 else "dependants are"
         said.append(f"{len(found.silent)} {noun} silent: {_names(found.silent)}")
-    least = (began_after(pattern, onset) or began(pattern, onset)) - change.occurred_at
+    least = (began_after(pattern, onset) or began(pattern, onset)) - felt
     if least > 2 * middle_half(change.kind)[1]:
         said.append(f"{_span(least)} is long for such a cause")
     return said
@@ -250,18 +253,19 @@ def _missing(edge: Edge) -> str:
 
 def _changed(change: Change, pattern: Pattern, onset: Beginning | None) -> str:
     """`changed 14 min before the first alert`: how near, and to what."""
-    lag = began(pattern, onset) - change.occurred_at
+    felt = written_at(change, pattern.onset_at)
+    lag, verb = began(pattern, onset) - felt, "changed" if felt == change.occurred_at else "ended"
     if isinstance(onset, Window):
         looked = _span(timedelta(minutes=onset.before))
         before = lag - timedelta(minutes=onset.before)
         if before >= timedelta(0):
-            return f"changed {_span(before)} before the {looked} that the check had looked at when it alerted"
-        return f"changed within the {looked} that the check had looked at, {_span(lag)} before it alerted"
+            return f"{verb} {_span(before)} before the {looked} that the check had looked at when it alerted"
+        return f"{verb} within the {looked} that the check had looked at, {_span(lag)} before it alerted"
     if onset is None:
-        return f"changed {_span(lag)} before the first alert"
+        return f"{verb} {_span(lag)} before the first alert"
     what = f"{onset.course.metric or 'the measured course'} of {onset.course.subject}"
     left = f"{what} left its baseline, {_span(timedelta(minutes=onset.before))} before the first alert"
-    return f"changed {_span(abs(lag))} {'before' if lag >= timedelta(0) else 'after'} {left}"
+    return f"{verb} {_span(abs(lag))} {'before' if lag >= timedelta(0) else 'after'} {left}"
 
 
 def _names(of: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 import orjson
 
+from tocsin.decide.candidates import OFTEN_A_DAY, written_at
 from tocsin.decide.lags import EDGES, MIN_LAG, bin_of, bins_within
 from tocsin.decide.onset import began, began_after, beginning
 from tocsin.decide.pattern import FIRST_DECAYS, SPREADS, Pattern
@@ -27,6 +28,7 @@ from tocsin.domain.series import Series
 from tocsin.domain.subject import Subject
 
 DAY = timedelta(days=1)
+_RUN = ChangeKind.PIPELINERUN_FINISHED
 BACKGROUND = (1.0, 3.0)
 """Before anything is known: at least one outage without a known change in so many days (correlation.md §2)."""
 WITHOUT_CHANGE = 0.3
@@ -115,6 +117,7 @@ class Learner:
         self._kinds: dict[ChangeKind, list[float]] = {}
         self._lags: dict[ChangeKind, list[float]] = {}
         self._places: dict[Subject, list[float]] = {}
+        self._runs: Counter[Subject] = Counter()
         self._spread, self._order = np.zeros(len(SPREADS)), np.zeros(len(FIRST_DECAYS))
         self._past: dict[Subject, tuple[float, Counter[Subject]]] = {}
         self._unexplained = 0.0
@@ -136,8 +139,7 @@ class Learner:
         for change in lesson.changes:
             if change.id not in self._seen and change.occurred_at <= onset_at:
                 self._seen.add(change.id)
-                self._of_kind(change.kind)[1] += 1
-                self._of_place(lesson.catalog.resolve(change.subject))[1] += 1
+                self._expose(change.kind, lesson.catalog.resolve(change.subject), 1)
         if not lesson.told:
             return
         self._confirmed += 1
@@ -151,8 +153,13 @@ class Learner:
     def expose(self, kind: ChangeKind, subject: Subject, changes: int, *, since: datetime) -> None:
         """So many changes were made, and nobody has said anything of them."""
         self._first = min(self._first or since, since)
+        self._expose(kind, subject, changes)
+
+    def _expose(self, kind: ChangeKind, subject: Subject, changes: int) -> None:
         self._of_kind(kind)[1] += changes
         self._of_place(subject)[1] += changes
+        if kind is _RUN:
+            self._runs[subject] += changes
 
     def hear(self, said: Confirmed, catalog: Catalog) -> None:
         """A person's word on one incident, whose changes were counted already."""
@@ -175,12 +182,13 @@ class Learner:
         for counts in (self._of_kind(cause.kind), self._of_place(catalog.resolve(cause.subject))):
             counts[0] += 1
             counts[1] = max(0.0, counts[1] - 1)
-        minutes = max(MIN_LAG, (onset_at - cause.occurred_at).total_seconds() / 60)
+        written = written_at(cause, onset_at)
+        minutes = max(MIN_LAG, (onset_at - written).total_seconds() / 60)
         lags = self._lags.setdefault(cause.kind, [0.0] * (len(EDGES) - 1))
         if after is None:
             lags[int(bin_of(np.array([minutes]))[0])] += 1
             return
-        least = max(0.0, (after - cause.occurred_at).total_seconds() / 60)
+        least = max(0.0, (after - written).total_seconds() / 60)
         for at, share in enumerate(bins_within(cause.kind, least, minutes, tuple(lags)).tolist()):
             lags[at] += share
 
@@ -209,18 +217,27 @@ class Learner:
     @property
     def experience(self) -> Experience:
         """All that was learned so far. What nobody was asked about proves nothing: of the changes that came to nothing,
-        and of the time, only that share counts in which people said what the cause was."""
+        and of the time, only that share counts in which people said what the cause was. Of one job's runs no more count
+        than bear a risk of their own."""
         if not self._confirmed:
             return COLD
         share = self._confirmed / self._incidents
-        days = share * ((self._last - self._first) // DAY) if self._first and self._last else 0.0
+        seen = (self._last - self._first) // DAY if self._first and self._last else 0
+        beyond = {job: max(0.0, runs - OFTEN_A_DAY * max(seen, 1)) for job, runs in self._runs.items()}
         ranked = sorted(self._places.items(), key=lambda item: (-item[1][0], -item[1][1], item[0]))[:MOST_PLACES]
         return Experience(
             kinds={
-                kind: KindRecord(caused=caused, harmless=share * harmless, lags=tuple(self._lags.get(kind, ())))
+                kind: KindRecord(
+                    caused=caused,
+                    harmless=share * max(0.0, harmless - (sum(beyond.values()) if kind is _RUN else 0.0)),
+                    lags=tuple(self._lags.get(kind, ())),
+                )
                 for kind, (caused, harmless) in sorted(self._kinds.items())
             },
-            places={subject: (caused, share * harmless) for subject, (caused, harmless) in sorted(ranked)},
+            places={
+                subject: (caused, share * max(0.0, harmless - beyond.get(subject, 0.0)))
+                for subject, (caused, harmless) in sorted(ranked)
+            },
             spread=self._weights() if self._spread.any() else (),
             first=tuple(self._order.tolist()) if self._order.any() else (),
             past={
@@ -228,7 +245,7 @@ class Learner:
                 for root, (incidents, alerted) in sorted(self._past.items())
             },
             unexplained=self._unexplained,
-            days=days,
+            days=share * seen,
             confirmed=self._confirmed,
         )
 

@@ -9,14 +9,11 @@ failed run (attribute.py): odd runs break twice or three times as often as other
 
 from __future__ import annotations
 
-import math
 import re
-from bisect import insort
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from statistics import median
+from datetime import datetime
 
 import numpy as np
 import orjson
@@ -24,25 +21,24 @@ import orjson
 from tocsin.decide.candidates import Candidates
 from tocsin.decide.lags import KINDS
 from tocsin.decide.pattern import Places
+from tocsin.decide.runs import Judged, Measure, judged_runs
 from tocsin.decide.series import Tested
 from tocsin.domain.alert import AlertState
 from tocsin.domain.catalog import Catalog
-from tocsin.domain.change import Change, ChangeKind, ChangeOutcome
+from tocsin.domain.change import Change, ChangeKind
 from tocsin.domain.subject import Subject
 
-LEAST_RUNS = 4
-"""Earlier runs without which nothing is usual yet."""
-ODD_OF_CAUSES, ODD_OF_OTHERS = 0.15, 0.05
-"""Of runs that break something, and of others: how many are odd by the test below (judgement: it is beyond three robust
-standard deviations, and such values have heavy tails)."""
-ODD_SD = 3.0
-LEAST_SPREAD = math.log(1.25)
-"""Standard deviations of logarithms smaller than this count as this: a job that always takes 60 s may take 75."""
+ODD_OF_CAUSES = 0.2
+"""Of runs that break something, how many are odd in one measure, as rows or columns (judgement: most bad data has the
+usual size and shape)."""
+ODD_HERE = (1.0, 20.0)
+"""Pseudo-counts of odd runs among runs, before the scene's own are counted: where every tenth run is odd, that is no
+sign of anything, and where none is, it is one."""
+MOST = 20.0
+"""More than this is never claimed, for or against."""
 NAMED_OF_CAUSES, NAMED_OF_OTHERS = 0.97, 0.7
 """How often the alerts of a model name the version that a change brought: when that change is the cause, and when it
 is not (it is then mostly live all the same). The rest name another."""
-ROWS, SCHEMA = "rowCount.", "schema."
-"""Labels of a run, with the dataset's name behind (sources/openlineage)."""
 
 _RUN = KINDS.index(ChangeKind.PIPELINERUN_FINISHED)
 _OF_MODELS = tuple(
@@ -73,8 +69,7 @@ def oddities_of(
         finished = changes[i].finished_at
         if finished is not None and finished <= now:
             by_job[jobs[i]].append(i)
-    for runs in by_job.values():
-        said.update(_of_runs([(i, changes[i]) for i in runs]))
+    said.update(_of_runs(judged_runs([(i, changes[i]) for i in runs] for runs in by_job.values())))
     named = _versions(members, catalog)
     if named:
         for i in np.flatnonzero(np.isin(candidates.kinds, _OF_MODELS)).tolist():
@@ -86,73 +81,24 @@ def oddities_of(
 # --- runs ---
 
 
-@dataclass(frozen=True, slots=True)
-class _Ran:
-    """One run's measures: minutes and rows by name, and the columns of what it wrote."""
-
-    measures: Mapping[str, float]
-    columns: Mapping[str, str]
-
-
-def _of_runs(runs: Sequence[tuple[int, Change]]) -> Iterator[tuple[int, Tested]]:
-    """Each run of one job, in the order of their time, against those before it that went well."""
-    past: dict[str, list[float]] = defaultdict(list)
-    columns: dict[str, str] = {}
-    for i, run in runs:
-        ran = _ran(run)
-        known = {name for name in ran.measures if len(past[name]) >= LEAST_RUNS}
-        words = [words for name in sorted(known) if (words := _odd(name, ran.measures[name], past[name]))]
-        words += [
-            _altered(name, columns[name], now) for name, now in ran.columns.items() if columns.get(name, now) != now
-        ]
-        if words:
-            yield i, Tested(factor=ODD_OF_CAUSES / ODD_OF_OTHERS, words="; ".join(words[:2]))
-        elif known:
-            yield i, Tested(factor=(1 - ODD_OF_CAUSES) / (1 - ODD_OF_OTHERS), words="")
-        if run.outcome is not ChangeOutcome.FAILURE:
-            for name, value in ran.measures.items():
-                insort(past[name], value)
-        columns.update(ran.columns)
+def _of_runs(judged: Mapping[int, Judged]) -> Iterator[tuple[int, Tested]]:
+    """What each run's oddities say: how often such runs break something against how often runs are so odd here."""
+    rates = {measure: _rate(measure, judged.values()) for measure in Measure}
+    for i, one in judged.items():
+        factor = 1.0
+        odd = {found.measure for found in one.odd}
+        for measure in one.compared:
+            here = rates[measure]
+            factor *= ODD_OF_CAUSES / here if measure in odd else (1 - ODD_OF_CAUSES) / (1 - here)
+        words = "; ".join(found.words for found in one.odd[:2])
+        yield i, Tested(factor=min(max(factor, 1 / MOST), MOST), words=words)
 
 
-def _ran(run: Change) -> _Ran:
-    measures: dict[str, float] = {}
-    took = run.finished_at - run.occurred_at if run.finished_at else timedelta(0)
-    minutes = took.total_seconds() / 60  # many senders tell the end alone: it took no time then
-    if minutes > 0 and run.outcome is ChangeOutcome.SUCCESS:
-        measures[""] = minutes
-    columns = {}
-    for label, value in run.labels.items():
-        if label.startswith(ROWS) and value.isdigit():
-            measures[label.removeprefix(ROWS)] = float(value)
-        elif label.startswith(SCHEMA) and value:
-            columns[label.removeprefix(SCHEMA)] = value
-    return _Ran(measures, columns)
-
-
-def _odd(name: str, value: float, past: Sequence[float]) -> str:
-    """In words, when it is beyond what is usual; `past` in the order of size. What lies within the least spread needs
-    no other: of a thousand runs hardly one is looked at twice."""
-    usual = (math.log1p(past[(len(past) - 1) // 2]) + math.log1p(past[len(past) // 2])) / 2
-    off = abs(math.log1p(value) - usual)
-    if off <= ODD_SD * LEAST_SPREAD or off <= ODD_SD * 1.4826 * median(abs(math.log1p(one) - usual) for one in past):
-        return ""
-    was = median(past)
-    if not name:
-        return f"the run took {value:.0f} min, usually {was:.0f}"
-    return f"the run wrote {_spaced(value)} rows to {name}, usually {_spaced(was)}"
-
-
-def _spaced(number: float) -> str:
-    """`52 450`."""
-    return f"{number:,.0f}".replace(",", " ")
-
-
-def _altered(name: str, before: str, now: str) -> str:
-    was, has = ([column.partition(":")[0] for column in told.split(",")] for told in (before, now))
-    moved = [f"without {column}" for column in was if column not in has]
-    moved += [f"with {column}" for column in has if column not in was]
-    return f"the run left {name} {', '.join(moved[:3]) or 'with other column types'}"
+def _rate(measure: Measure, judged: Iterable[Judged]) -> float:
+    """The share of this scene's runs that are odd in this: nearly all of them broke nothing."""
+    of = [any(found.measure is measure for found in one.odd) for one in judged if measure in one.compared]
+    odd, runs = ODD_HERE
+    return min((odd + sum(of)) / (runs + len(of)), ODD_OF_CAUSES)
 
 
 # --- models ---

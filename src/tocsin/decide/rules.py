@@ -52,13 +52,13 @@ def orders(scene: Scene) -> dict[str, tuple[str, ...]]:
     Ties go to the latest, then the smallest id. Changes more than a minute after the first alert are left out."""
     looked, ids = _Look(scene.pattern), scene.candidates.ids
     latest = np.argsort(-scene.candidates.stamps, kind="stable")
-    latest = latest[scene.lags[latest] >= -TOLERANCE / MINUTE]
+    ages = (scene.pattern.onset_at.timestamp() - scene.candidates.stamps) / 60
+    latest = latest[ages[latest] >= -TOLERANCE / MINUTE]
     names, places = scene.places.names, scene.places.of[latest]
-    ages = np.maximum(scene.lags[latest], 0.0)
     tiers = {
         PAGERDUTY: np.array([looked.beside.get(name, 0.0) for name in names])[places],
         SERVICENOW: np.array([looked.around_origin.get(name, 0.0) for name in names])[places],
-        GANDALF: (looked.votes(scene.places) + 1e-6)[places] * np.exp(-ages / VOTE_AGE_MIN),
+        GANDALF: (looked.votes(scene.places) + 1e-6)[places] * np.exp(-np.maximum(ages[latest], 0.0) / VOTE_AGE_MIN),
     }
     best = {NEAREST: latest[:SHOWN], **{name: latest[largest(tier, SHOWN)] for name, tier in tiers.items()}}
     return {name: tuple(ids[i] for i in some.tolist()) for name, some in best.items()}

@@ -9,7 +9,7 @@ from tocsin.cli._backtest.cases import Case, Reader, line_of
 from tocsin.decide.attribute import attribute
 from tocsin.decide.candidates import SAME_WORK
 from tocsin.decide.guard import COLD_MODEL
-from tocsin.decide.oddities import ROWS, SCHEMA
+from tocsin.decide.runs import ROWS, SCHEMA
 from tocsin.domain.alert import Status
 from tocsin.domain.catalog import Catalog
 from tocsin.domain.change import Change
