@@ -33,10 +33,17 @@ def decided(world: World) -> dict[str, dict[str, float]]:
     """What each incident's stored score says: P by change, and of no change."""
     found = world.sql("SELECT id, attribution FROM incidents ORDER BY opened_at")
     return {
-        str(row["id"]): {one["change"]["id"]: one["probability"] for one in row["attribution"]["suspects"]}
+        str(row["id"]): {id: p for one in row["attribution"]["suspects"] for id, p in parts(one)}
         | {"": row["attribution"]["no_change"]}
         for row in found
     }
+
+
+def parts(suspect: dict[str, Any]) -> list[tuple[str, float]]:
+    """The change and those judged as one with it, each with its part of the probability."""
+    shares = suspect["member_shares"]
+    others = zip(suspect["members"], shares, strict=True)
+    return [(suspect["change"]["id"], suspect["probability"] - sum(shares)), *others]
 
 
 def answered(operator: Operator, file: Path, *words: str | Path) -> dict[str, dict[str, float]]:
