@@ -41,8 +41,8 @@ def decided(world: World) -> dict[str, dict[str, float]]:
 
 def parts(suspect: dict[str, Any]) -> list[tuple[str, float]]:
     """The change and those judged as one with it, each with its part of the probability."""
-    shares = suspect["member_shares"]
-    others = zip(suspect["members"], shares, strict=True)
+    shares = suspect.get("member_shares", [])
+    others = zip(suspect.get("members", []), shares, strict=True)
     return [(suspect["change"]["id"], suspect["probability"] - sum(shares)), *others]
 
 
