@@ -3,7 +3,8 @@
 Normal is 30 days at 120 planned changes a day, dense 15 days at 600. Figures are means over seeds with the 95 %
 interval of a bootstrap by seed. Grouping is counted over the alerts of outages; a page is true when its incident holds
 one. Alerts lapse 15 minutes after their last report: nobody resolves them. The ceilings (ceiling.py) know
-the world's true parameters and only group; `no changes` knows all of them but the changes.
+the world's true parameters and only group; `no changes` knows all of them but the changes. Where outages strike again
+(`--returns`) there is none: they know of one strike an outage.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def main() -> int:
     asked = _arguments()
     seeds = range(asked.first, asked.first + asked.seeds)
     jobs = [
-        (world, seed, asked.law, asked.days, asked.causes, not asked.no_windows)
+        (world, seed, asked.law, asked.days, asked.returns, asked.causes, not asked.no_windows)
         for world in asked.world or WORLDS
         for seed in seeds
     ]
@@ -67,11 +68,11 @@ def main() -> int:
 
 
 def one_stream(
-    world: str, seed: int, law: str, days: int, causes: bool, windows: bool
+    world: str, seed: int, law: str, days: int, returns: float, causes: bool, windows: bool
 ) -> tuple[str, int, dict[str, Figures]]:
     """Everybody's figures on one seed."""
     length, per_day = WORLDS[world]
-    stream = Stream(law=LAWS[law], seed=seed, per_day=per_day, days=days or length)
+    stream = Stream(law=LAWS[law], seed=seed, per_day=per_day, days=days or length, returns=returns)
     truth = [symptom.outage for symptom in stream.symptoms]
     found = {"tocsin": _ours(Product(stream, causes=causes, windows=windows).run(stream.sent), stream, truth)}
     alerts = episodes(stream.sent)
@@ -81,7 +82,7 @@ def one_stream(
         pages = paging(alerts, groups)
         figures = _grouping(truth, [of_alert[alert] for alert in range(len(truth))])
         found[name] = figures | _paging(pages, stream)
-    for name, changes in (("ceiling", True), ("ceiling, no changes", False)):
+    for name, changes in (("ceiling", True), ("ceiling, no changes", False)) if not returns else ():
         found[name] = _grouping(truth, Ceiling(stream, changes=changes).by_alert())
     return world, seed, found
 
@@ -161,6 +162,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--from", dest="first", type=int, default=401, help="the first seed")
     parser.add_argument("--days", type=int, default=0, help="shorter streams while developing")
     parser.add_argument("--law", choices=list(LAWS), default="matched")
+    parser.add_argument("--returns", type=float, default=0.0, help="this share of outages strikes once more")
     parser.add_argument("--causes", action="store_true", help="score causes and merge by them (slow)")
     parser.add_argument("--no-windows", action="store_true", help="checks do not tell which hours they looked at")
     parser.add_argument("--processes", type=int, default=2)

@@ -30,6 +30,8 @@ TRANSIENT_PER_DAY, TRANSIENT_SPREAD = 200.0, 0.3
 FLAPPING_RULES, FLAPPING_EVERY_MIN = 6, 25.0
 AGAIN_MIN = (3.0, 6.0)
 LASTS_MEDIAN_MIN, LASTS_SIGMA = 40.0, 0.8
+FAILS_AFTER_MIN, FAILS_SIGMA = 60.0, 1.0
+"""A mend that fails shows so long after the outage's last message (lognormal: most within four hours)."""
 FIRST_DAY = 3
 """The stream begins when three days of changes are known: no candidate lies before the world."""
 
@@ -58,11 +60,31 @@ class Symptom:
     window: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Struck:
+    """One outage: alerts as (time, node, window), cause and where it struck; `slow`: its checks have windows."""
+
+    alerts: list[tuple[float, int, float]]
+    cause: Made | None
+    root: int
+    slow: bool
+
+
+def _symptoms(alerts: dict[int, list[tuple[float, int, float]]]) -> list[Symptom]:
+    return [
+        Symptom(outage=outage, node=node, at=at, window=window)
+        for outage, found in alerts.items()
+        for at, node, window in found
+    ]
+
+
 @dataclass(slots=True)
 class Stream(World):
     """One seed's messages in the order of their times."""
 
     days: int = 30
+    returns: float = 0.0
+    """So many outages strike once more at the same root, after a mend that failed: the same outage still."""
     symptoms: list[Symptom] = field(default_factory=list)
     sent: list[Sent] = field(default_factory=list)
     causes: list[Made | None] = field(default_factory=list)
@@ -78,28 +100,44 @@ class Stream(World):
 
     def _incidents(self, rng: Generator) -> None:
         """The outages of the whole world, drawn as benchmarks/attribution draws them; those of these days are kept."""
-        found: list[tuple[Made | None, list[tuple[float, int, float]]]] = []
+        found: list[_Struck] = []
         for change in self.changes:
             if rng.random() < min(0.5, BREAKS[change.kind] * self.risk[change.node]):
                 strike = change.at + self.law.lag(change.kind, rng)
-                if alerts := self._all_alerts(change.node, strike, change.kind in ("pipeline", "schema"), rng):
-                    found.append((change, alerts))
+                slow = change.kind in ("pipeline", "schema")
+                if alerts := self._all_alerts(change.node, strike, slow, rng):
+                    found.append(_Struck(alerts, change, change.node, slow))
         caused = len(found)
         wanted = round(caused * NO_CHANGE / (1 - NO_CHANGE))
         while len(found) - caused < wanted:
             root = int(rng.integers(len(self.nodes)))
             strike = float(rng.uniform(0, DAYS * DAY))
-            if alerts := self._all_alerts(root, strike, self.nodes[root].kind != "service", rng):
-                found.append((None, alerts))
-        kept = [(alerts, cause) for cause, alerts in found if self.begins <= alerts[0][0] < self.ends]
-        kept.sort(key=lambda one: one[0])
-        self.causes = [cause for _, cause in kept]
-        self.symptoms = [
-            Symptom(outage=outage, node=node, at=at, window=window)
-            for outage, (alerts, _) in enumerate(kept)
-            for at, node, window in alerts
-        ]
-        self.sent = sorted(self._messages(np.random.default_rng([self.seed, 93])), key=lambda one: one.at)
+            slow = self.nodes[root].kind != "service"
+            if alerts := self._all_alerts(root, strike, slow, rng):
+                found.append(_Struck(alerts, None, root, slow))
+        kept = [one for one in found if self.begins <= one.alerts[0][0] < self.ends]
+        kept.sort(key=lambda one: one.alerts)
+        self.causes = [one.cause for one in kept]
+        self.symptoms = _symptoms(dict(enumerate(one.alerts for one in kept)))
+        sent = self._messages(np.random.default_rng([self.seed, 93]))
+        self.sent = sorted(sent + self._again(kept, sent), key=lambda one: one.at)
+
+    def _again(self, kept: list[_Struck], sent: list[Sent]) -> list[Sent]:
+        """Outages that strike once more, from draws of their own: all else stays as it is without them."""
+        rng = np.random.default_rng([self.seed, 94])
+        over = dict.fromkeys(range(len(kept)), 0.0)
+        for one in sent:
+            if one.alert >= 0:
+                outage = self.symptoms[one.alert].outage
+                over[outage] = max(over[outage], one.at)
+        alerts = {}
+        for outage, struck in enumerate(kept):
+            if rng.random() < self.returns:
+                strike = over[outage] + FAILS_AFTER_MIN * np.exp(FAILS_SIGMA * rng.standard_normal())
+                alerts[outage] = self._all_alerts(struck.root, float(strike), struck.slow, rng)
+        first = len(self.symptoms)
+        self.symptoms += _symptoms(alerts)
+        return self._told(first, rng)
 
     def _all_alerts(self, root: int, strike: float, slow: bool, rng: Generator) -> list[tuple[float, int, float]]:
         """World._alerts, draw by draw, with the window of each check: (time, node, window)."""
@@ -121,14 +159,19 @@ class Stream(World):
             found.append((float(at), int(v), window))
         return sorted(found)
 
-    def _messages(self, rng: Generator) -> list[Sent]:
+    def _told(self, first: int, rng: Generator) -> list[Sent]:
+        """What is sent of the alerts of outages from this number on."""
         sent = []
-        for number, symptom in enumerate(self.symptoms):
+        for number, symptom in enumerate(self.symptoms[first:], first):
             until = symptom.at + LASTS_MEDIAN_MIN * np.exp(LASTS_SIGMA * rng.standard_normal())
             at = symptom.at
             while at <= until:
                 sent.append(Sent(at=at, node=symptom.node, rule=OUTAGE, alert=number, window=symptom.window))
                 at += rng.uniform(*AGAIN_MIN)
+        return sent
+
+    def _messages(self, rng: Generator) -> list[Sent]:
+        sent = self._told(0, rng)
         shares = rng.dirichlet(np.full(len(self.nodes), TRANSIENT_SPREAD))
         for _ in range(int(rng.poisson(TRANSIENT_PER_DAY * self.days))):
             node = int(rng.choice(len(self.nodes), p=shares))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from benchmarks.attribution.world import LAWS
 from benchmarks.stream.measure import agreement
 from benchmarks.stream.rivals import episodes, paging
-from benchmarks.stream.world import FLAPPING, OUTAGE, TRANSIENT, Sent
+from benchmarks.stream.world import FLAPPING, OUTAGE, TRANSIENT, Sent, Stream
 
 
 def test_the_same_groups_under_other_names_agree_wholly() -> None:
@@ -32,3 +33,15 @@ def test_two_subjects_or_ten_minutes_page_and_flapping_never() -> None:
     found = episodes(sent)
     assert paging(found, [0, 0, 1, 1]) == [{0, 1}]
     assert paging(found, [0, 1, 2, 3]) == []
+
+
+def test_outages_that_strike_again_are_the_same_outages_and_leave_all_else_as_it_is() -> None:
+    once = Stream(law=LAWS["matched"], seed=11, per_day=120.0, days=2)
+    twice = Stream(law=LAWS["matched"], seed=11, per_day=120.0, days=2, returns=1.0)
+    first = len(once.symptoms)
+    assert twice.symptoms[:first] == once.symptoms
+    assert [one for one in twice.sent if one.alert < first] == once.sent
+    over = {once.symptoms[one.alert].outage: one.at for one in once.sent if one.alert >= 0}
+    again = twice.symptoms[first:]
+    assert again
+    assert all(one.at > over[one.outage] for one in again)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from tests.decide.builders import at, state
 from tocsin.decide.noise import comes_back, is_chronic, own_rate, surprise
-
-DAY = timedelta(days=1)
 
 
 def opened(*minutes: float) -> tuple[datetime, ...]:
@@ -33,12 +31,17 @@ def test_the_rarer_the_more_of_a_surprise() -> None:
 
 def test_a_fault_that_was_not_over_shows_again_soon() -> None:
     rare = state(started=0, ended=20)
-    assert comes_back(rare, at(40), within=DAY) > 0 > comes_back(rare, at(1430), within=DAY)
+    assert comes_back(rare, at(40)) > 0 > comes_back(rare, at(1430))
 
 
 def test_what_opens_all_the_time_does_not_come_back_but_opens_again() -> None:
     often = replace(state(started=0, ended=20), opened=opened(-1200, -900, -700, -500, -300, -150, 0))
-    assert comes_back(often, at(200), within=DAY) < 0
+    assert comes_back(often, at(200)) < 0
+
+
+def test_what_opens_twice_a_day_is_no_return_a_quarter_of_an_hour_later() -> None:
+    twice_a_day = replace(state(started=0, ended=20), opened=opened(*(-720 * i for i in range(7, -1, -1))))
+    assert comes_back(twice_a_day, at(35)) < 0
 
 
 def test_eight_openings_within_a_day_are_chronic() -> None:

@@ -176,7 +176,7 @@ class Fold:
         former, back = self._former(known, at), -math.inf
         if former is not None and known is not None:
             alone = self.groups.stands_alone(former.id)
-            back = math.inf if alone else comes_back(known, at, within=self.policy.reopen_within)
+            back = math.inf if alone else comes_back(known, at)
         if back == math.inf:
             return former, None
         left = known.incident_id if known else None
