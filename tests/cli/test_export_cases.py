@@ -33,7 +33,14 @@ def decided(world: World) -> dict[str, dict[str, float]]:
     """What each incident's stored score says: P by change, and of no change."""
     found = world.sql("SELECT id, attribution FROM incidents ORDER BY opened_at")
     return {
-        str(row["id"]): {one["change"]["id"]: one["probability"] for one in row["attribution"]["suspects"]}
+        str(row["id"]): {
+            name: probability
+            for one in row["attribution"]["suspects"]
+            for name, probability in (
+                (one["change"]["id"], one["probability"] - sum(one["member_shares"])),
+                *zip(one["members"], one["member_shares"], strict=True),
+            )
+        }
         | {"": row["attribution"]["no_change"]}
         for row in found
     }
