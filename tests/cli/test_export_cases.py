@@ -33,17 +33,17 @@ def decided(world: World) -> dict[str, dict[str, float]]:
     """What each incident's stored score says: P by change, and of no change."""
     found = world.sql("SELECT id, attribution FROM incidents ORDER BY opened_at")
     return {
-        str(row["id"]): {id: p for one in row["attribution"]["suspects"] for id, p in parts(one)}
+        str(row["id"]): {
+            name: probability
+            for one in row["attribution"]["suspects"]
+            for name, probability in (
+                (one["change"]["id"], one["probability"] - sum(one["member_shares"])),
+                *zip(one["members"], one["member_shares"], strict=True),
+            )
+        }
         | {"": row["attribution"]["no_change"]}
         for row in found
     }
-
-
-def parts(suspect: dict[str, Any]) -> list[tuple[str, float]]:
-    """The change and those judged as one with it, each with its part of the probability."""
-    shares = suspect.get("member_shares", [])
-    others = zip(suspect.get("members", []), shares, strict=True)
-    return [(suspect["change"]["id"], suspect["probability"] - sum(shares)), *others]
 
 
 def answered(operator: Operator, file: Path, *words: str | Path) -> dict[str, dict[str, float]]:
