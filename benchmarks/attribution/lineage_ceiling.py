@@ -88,7 +88,7 @@ class LineageCeiling:
                 dense = _density(alert.at, ends[v], edges, windowed=bool(self._windows[v]))
                 logs += np.log(p[:, v, None] * dense[None, :] + (stray if alert.at > first else 0.0) + NEVER)
             found.append(logs)
-        return np.logaddexp.reduce(found, axis=0) - np.log(len(found)) + self._named(told, own)[:, None]
+        return np.asarray(np.logaddexp.reduce(found, axis=0) - np.log(len(found)) + self._named(told, own)[:, None])
 
     def _named(self, told: list[Shown], own: dict[int, Shown]) -> Floats:
         """log P(the features that drift checks name | root)."""

@@ -170,18 +170,17 @@ class Fold:
     ) -> tuple[Course | None, Placement | None]:
         """Back to its former incident (no placement then), into another, or into none that there is.
 
-        An incident of its own takes an alert back whatever its rate. One with other subjects does so only while its
-        coming back is no chance, and no incident that is open now explains it better: else alerts that fire all the
-        time would keep every incident alive that they once joined."""
-        former, back = self._former(known, at), -math.inf
-        if former is not None and known is not None:
-            alone = self.groups.stands_alone(former.id)
-            back = math.inf if alone else comes_back(known, at)
-        if back == math.inf:
-            return former, None
+        It comes back only while that is no chance, and no incident that is open now explains it better: else alerts
+        that fire all the time would keep every incident alive that they once joined. An incident of its own takes an
+        alert back whatever its rate, unless one that goes on now explains it better."""
+        former = self._former(known, at)
+        alone = former is not None and self.groups.stands_alone(former.id)
+        back = comes_back(known, at) if known is not None and former is not None else -math.inf
         left = known.incident_id if known else None
-        placement = self.groups.place(seen, rate_per_day=rate, left=left, alive=self._alive(seen.since))
-        if back > 0 and (placement.incident_id is None or placement.llr <= back):
+        alive = [] if alone else self._alive(seen.since)
+        placement = self.groups.place(seen, rate_per_day=rate, left=left, alive=alive)
+        better = placement.incident_id is not None and placement.llr > back
+        if former is not None and not better and (alone or back > 0):
             return former, None
         return self.incidents.get(placement.incident_id) if placement.incident_id else None, placement
 
