@@ -1,4 +1,4 @@
-"""Faster code gives the same answers: seeded cases of every shape against those of competing-intensities-7 as it was
+"""Faster code gives the same answers: seeded cases of every shape against those of competing-intensities-8 as it was
 first written. Who changes them on purpose makes a new version of the scorer."""
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ from tocsin.domain.subject import Subject
 
 Floats = NDArray[np.float64]
 
-SCORER = "competing-intensities-7"
+SCORER = "competing-intensities-8"
 SKEW_SD_MIN = 1.0
 SKEW_PRIOR = 0.05
 """A change stamped after the alert: how many feeds are off at all, and by how many minutes (ours, on the safe side).
