@@ -283,6 +283,16 @@ def test_the_digest_names_the_inputs() -> None:
     assert len({base.digest, blamed().digest, blamed(replace(RUN, occurred_at=at(-15))).digest}) == 3
 
 
+def test_the_digest_tells_apart_what_alone_gives_the_same_rate_of_outages_without_a_change() -> None:
+    """Two in six days are as often as one in three, but the changes' own risks weigh differently against them."""
+    seen = [Experience(unexplained=n, days=3 * n, confirmed=9) for n in (0, 1)]
+    assert seen[0].background_per_day == seen[1].background_per_day
+    deploys = [change(f"d{n}", "service:search", -30 * n) for n in range(120)]
+    one, other = (blamed(RUN, *deploys, experience=experience) for experience in seen)
+    assert one.no_change != other.no_change
+    assert one.digest != other.digest
+
+
 def test_an_incident_without_members_is_an_error() -> None:
     with pytest.raises(ValueError, match="without members"):
         attribute(incident(), [], ORDERS, now=at(0))

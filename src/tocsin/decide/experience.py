@@ -71,7 +71,7 @@ class Experience:
     def facts(self) -> bytes:
         """All of it in canonical form."""
         known: list[object] = [(kind, r.caused, r.harmless, r.lags) for kind, r in sorted(self.kinds.items())]
-        known += [sorted(self.places.items()), self.spread, self.first, self.background_per_day, self.confirmed]
+        known += [sorted(self.places.items()), self.spread, self.first, self.unexplained, self.days, self.confirmed]
         return orjson.dumps(known) + self.remembered
 
     @cached_property
