@@ -22,7 +22,7 @@ from rich.table import Table
 from benchmarks.attribution.cost import cost
 from benchmarks.attribution.measure import Tally, difference
 from benchmarks.attribution.product import Told, catalog_of, lesson_of, moment
-from benchmarks.attribution.rivals import Ceiling, Rules
+from benchmarks.attribution.rivals import NEVER, Ceiling, Rules, judge
 from benchmarks.attribution.world import DAY, LAWS, Case, World
 from tocsin.decide.attribute import SCORER, attribute
 from tocsin.decide.experience import COLD, Experience, Learner
@@ -42,7 +42,6 @@ SCORERS = (
     "ceiling",
 )
 FIGURES = ("top1", "top3", "mrr", "lineage", "brier", "ece", "precision", "coverage", "false", "auroc")
-NEVER = 999
 HISTORY_DAYS = 30
 
 Tallies = dict[str, Tally]
@@ -82,10 +81,7 @@ def one_world(law: str, seed: int, windows: bool = False) -> tuple[Tallies, list
     for case in world.cases:
         judged = case.decide_at >= HISTORY_DAYS * DAY
         if judged:
-            for name, scores in rules.scores(case).items():
-                tallies[name].add(case.cause_kind, _rank(case, scores), float("nan"), float("nan"))
-            p, no_change = ceiling.probabilities(case)
-            tallies["ceiling"].add(case.cause_kind, _rank(case, p), float(p.max(initial=0.0)), no_change)
+            judge(case, rules, ceiling, tallies)
         for kind, learner in learners.items():
             told = tellers[kind]
             series = told.series(case) if kind == SERIES else ()
@@ -110,17 +106,11 @@ def answer(
     return case.cause_kind, next(ranks, NEVER) if case.cause else NEVER, first, found.no_change
 
 
-def _rank(case: Case, scores: np.ndarray) -> int:
-    order = [case.changes[i].id for i in np.argsort(-scores, kind="stable") if np.isfinite(scores[i])]
-    return order.index(case.cause) if case.cause in order else NEVER
-
-
 def _joined(runs: list[tuple[Tallies, list[float]]]) -> tuple[Tallies, list[float]]:
     joined: Tallies = {name: Tally() for name in SCORERS}
     for tallies, _ in runs:
         for name, tally in tallies.items():
-            for column in ("kinds", "ranks", "first", "right", "no_change"):
-                getattr(joined[name], column).extend(getattr(tally, column))
+            joined[name].extend(tally)
     return joined, [seconds for _, took in runs for seconds in took]
 
 

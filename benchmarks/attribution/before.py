@@ -162,8 +162,7 @@ def _joined(runs: list[Run]) -> Run:
     joined = Run()
     for run in runs:
         for name, tally in run.tallies.items():
-            for column in ("kinds", "ranks", "first", "right", "no_change"):
-                getattr(joined.tallies[name], column).extend(getattr(tally, column))
+            joined.tallies[name].extend(tally)
         for name, spoken in run.spoken.items():
             joined.spoken[name].add(spoken)
     return joined

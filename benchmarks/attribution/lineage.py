@@ -21,7 +21,7 @@ from benchmarks.attribution.lineage_product import LineageTold, Telling
 from benchmarks.attribution.lineage_world import LINEAGE_KINDS, LineageWorld
 from benchmarks.attribution.measure import DRAWS, Tally, difference
 from benchmarks.attribution.product import moment
-from benchmarks.attribution.rivals import Rules
+from benchmarks.attribution.rivals import NEVER, Rules, judge
 from benchmarks.attribution.world import DAY, Case
 from tocsin.decide.attribute import SCORER, SHOWN, Weighed, weigh
 from tocsin.decide.experience import COLD, Experience, Learner
@@ -39,7 +39,6 @@ LEARNED = ("cold", "learned")
 SCORERS = (*RULES, *(name + less for name in LEARNED for less in TELLINGS), "ceiling")
 FIGURES = ("top1", "top3", "lineage", *LINEAGE_KINDS, "brier", "ece", "precision", "coverage", "false")
 HISTORY_DAYS = 30
-NEVER = 999
 FILES = ("world", "lineage_runs", "lineage_world")
 
 Tallies = dict[str, Tally]
@@ -73,10 +72,7 @@ def one_world(seed: int) -> Tallies:
     for case in world.cases:
         judged = case.decide_at >= HISTORY_DAYS * DAY
         if judged:
-            for name, scores in rules.scores(case).items():
-                tallies[name].add(case.cause_kind, _rank(case, scores), float("nan"), float("nan"))
-            p, no_change = ceiling.probabilities(case)
-            tallies["ceiling"].add(case.cause_kind, _rank(case, p), float(p.max(initial=0.0)), no_change)
+            judge(case, rules, ceiling, tallies)
         for less, learner in learners.items():
             if judged:
                 for name, found in answers(case, tellers[less], learner.experience).items():
@@ -100,18 +96,12 @@ def _answer(case: Case, weighed: Weighed) -> tuple[int, float, float]:
     return next(ranks, NEVER) if case.cause else NEVER, first, float(weighed.shares[-1])
 
 
-def _rank(case: Case, scores: np.ndarray) -> int:
-    order = [case.changes[i].id for i in np.argsort(-scores, kind="stable") if np.isfinite(scores[i])]
-    return order.index(case.cause) if case.cause in order else NEVER
-
-
 def joined(runs: list[Tallies]) -> Tallies:
     """All seeds' answers."""
     found: Tallies = {name: Tally() for name in SCORERS}
     for tallies in runs:
         for name, tally in tallies.items():
-            for column in ("kinds", "ranks", "first", "right", "no_change"):
-                getattr(found[name], column).extend(getattr(tally, column))
+            found[name].extend(tally)
     return found
 
 

@@ -31,6 +31,14 @@ class Tally:
         self.right.append(bool(kind) and rank == 0)
         self.no_change.append(no_change)
 
+    def extend(self, other: Tally) -> None:
+        """The same scorer's answers to more cases."""
+        self.kinds.extend(other.kinds)
+        self.ranks.extend(other.ranks)
+        self.first.extend(other.first)
+        self.right.extend(other.right)
+        self.no_change.extend(other.no_change)
+
     @property
     def caused(self) -> np.ndarray:
         return np.array([bool(kind) for kind in self.kinds])

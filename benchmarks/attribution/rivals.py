@@ -5,13 +5,41 @@ Each gives a number for every candidate of a case, best first by size; -inf leav
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Protocol
+
 import numpy as np
 
+from benchmarks.attribution.measure import Tally
 from benchmarks.attribution.world import BREAKS, DAY, DAYS, Case, World, _hops
 
 Floats = np.ndarray
 TOLERANCE = 1.0
 """Minutes after the first alert within which a change still counts as before it."""
+
+
+NEVER = 999
+"""The rank of a cause that is not among the candidates."""
+
+
+class KnowsAll(Protocol):
+    """A scorer that knows its world's true parameters."""
+
+    def probabilities(self, case: Case) -> tuple[Floats, float]:
+        """P of each candidate, and of no change."""
+
+
+def judge(case: Case, rules: Rules, ceiling: KnowsAll, tallies: Mapping[str, Tally]) -> None:
+    """Add what the rules and the ceiling answer to a case."""
+    for name, scores in rules.scores(case).items():
+        tallies[name].add(case.cause_kind, _rank(case, scores), float("nan"), float("nan"))
+    p, no_change = ceiling.probabilities(case)
+    tallies["ceiling"].add(case.cause_kind, _rank(case, p), float(p.max(initial=0.0)), no_change)
+
+
+def _rank(case: Case, scores: Floats) -> int:
+    order = [case.changes[i].id for i in np.argsort(-scores, kind="stable") if np.isfinite(scores[i])]
+    return order.index(case.cause) if case.cause in order else NEVER
 
 
 class Rules:

@@ -83,9 +83,7 @@ def learned(*, environment: str, each_edge: bool, forget: bool, as_json: bool) -
         alerted = ", ".join(f"{subject} {times:g}" for subject, times in past.alerted.items())
         screen().print(f"{root} caused {past.incidents:g} incidents; alerted: {alerted}")
     for edge in [edge for edge in missing if edge.probability > 1 / 2][:20]:
-        screen().print(
-            f"{edge.downstream} seems to rest on {edge.upstream}, though no mapping says so: {edge.probability:.0%}"
-        )
+        screen().print(edge.words)
     _record(taught.record)
 
 

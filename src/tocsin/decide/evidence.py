@@ -55,7 +55,7 @@ def suspect(scored: Scored, pattern: Pattern, onset: Beginning | None = None) ->
 
     change = scored.change
     others = [(c.id, share) for c, share in zip(scored.members, scored.shares, strict=True) if c.id != change.id]
-    found = _trace(change, pattern)
+    found = _trace(change, pattern, scored.past)
     low, mean, high = beta_interval(*scored.risk)
     return Suspect(
         change=change,
@@ -118,19 +118,24 @@ def _began_words(attribution: Attribution) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Trace:
-    """Where the change acted (None: unknown), its way to the first affected subject, what alerts in its reach, and
-    the expected dependants that alert or are silent, nearest first."""
+    """Where the change acted (None: unknown), its way to the first affected subject, and the expected dependants that
+    alert or are silent, nearest first."""
 
     root: Subject | None
     path: tuple[Subject, ...] = ()
-    reached: frozenset[Subject] = frozenset()
     seen: tuple[Subject, ...] = ()
     silent: tuple[Subject, ...] = ()
     learned: tuple[tuple[Subject, Subject], ...] = ()
     """The steps (upstream, downstream) of its ways to the nearest that no mapping has."""
+    often: tuple[Subject, ...] = ()
+    """What alerts out of its reach, as it often did when it was the cause."""
+    unlisted: tuple[Edge, ...] = ()
+    """By which edges that no mapping has trouble reached others that alert out of its reach."""
+    apart: tuple[Subject, ...] = ()
+    """What alerts out of its reach without either."""
 
 
-def _trace(change: Change, pattern: Pattern) -> _Trace:
+def _trace(change: Change, pattern: Pattern, pasts: Mapping[Subject, Past]) -> _Trace:
     root = pattern.root(change)
     if root is None:
         return _Trace(root=None)
@@ -141,13 +146,19 @@ def _trace(change: Change, pattern: Pattern) -> _Trace:
     if alerting:
         first = alerting[0][0]
         path = catalog.path(catalog.resolve(change.subject), first) or catalog.path(root, first)
+    reached = {v for v, _ in alerting}
+    past = pasts.get(root, NO_PAST)
+    rest = sorted(v for v in pattern.started if v not in reached and not past.often(v))
+    edges = {v: pattern.unlisted.edge(v, lambda upstream: pattern.reaches(root, upstream)) for v in rest}
     return _Trace(
         root=root,
         path=path,
-        reached=frozenset(v for v, _ in alerting),
         seen=tuple(s for s in expected if s in pattern.started),
         silent=tuple(s for s in expected if s not in pattern.started),
         learned=_learned(root, alerting, catalog),
+        often=tuple(sorted(v for v in pattern.started if v not in reached and past.often(v))),
+        unlisted=tuple(edge for edge in edges.values() if edge is not None),
+        apart=tuple(v for v, edge in edges.items() if edge is None),
     )
 
 
@@ -188,10 +199,10 @@ def _because(
         said.append(f"{_names(found.seen)} {verb} on {found.root}: {len(found.seen)} of {of} expected {noun}")
     said += [f"that {below} rests on {above} was learned from runs" for above, below in found.learned]
     past = scored.past.get(found.root, NO_PAST) if found.root else NO_PAST
-    for v in [v for v in _beyond(found, pattern) if past.often(v)][:_NAMED]:
+    for v in found.often[:_NAMED]:
         times = f"{past.alerted[v]:.0f} of {past.incidents:.0f} earlier outages"
         said.append(f"{v} alerted in {times} that {found.root} caused, though no dependency is known")
-    said += [_missing(edge) for edge in _unlisted(found, pattern, past)[:_NAMED]]
+    said += [f"{edge.words}, by who alerted in earlier outages" for edge in found.unlisted[:_NAMED]]
     if scored.oddities.words and not scored.oddities.against:
         said.append(scored.oddities.words)
     if change.kind is ChangeKind.PIPELINERUN_FINISHED and change.outcome is ChangeOutcome.FAILURE:
@@ -217,10 +228,8 @@ def _against(scored: Scored, found: _Trace, pattern: Pattern, onset: Beginning |
     said += [one.words for one in (scored.oddities, scored.tested) if one.against]
     if found.root is None:
         return [*said, f"{change.subject} is not in the catalogue: where it acts is unknown"]
-    past = scored.past.get(found.root, NO_PAST)
-    joined = {edge.downstream for edge in _unlisted(found, pattern, past)}
-    if apart := [v for v in _beyond(found, pattern) if not past.often(v) and v not in joined]:
-        said.append(f"it cannot explain {_names(apart)}: no known dependency")
+    if found.apart:
+        said.append(f"it cannot explain {_names(found.apart)}: no known dependency")
     if found.silent:
         noun = "dependant is" if len(found.silent) == 1 else "dependants are"
         said.append(f"{len(found.silent)} {noun} silent: {_names(found.silent)}")
@@ -228,27 +237,6 @@ def _against(scored: Scored, found: _Trace, pattern: Pattern, onset: Beginning |
     if least > 2 * middle_half(change.kind)[1]:
         said.append(f"{_span(least)} is long for such a cause")
     return said
-
-
-def _beyond(found: _Trace, pattern: Pattern) -> list[Subject]:
-    """What alerts out of the root's reach."""
-    return sorted(v for v in pattern.started if v not in found.reached)
-
-
-def _unlisted(found: _Trace, pattern: Pattern, past: Past) -> list[Edge]:
-    """By which dependencies that no mapping has the trouble reached what alerts out of the root's reach."""
-    if (root := found.root) is None:
-        return []
-    rest = [v for v in _beyond(found, pattern) if not past.often(v)]
-    edges = (pattern.unlisted.edge(v, lambda upstream: pattern.reaches(root, upstream)) for v in rest)
-    return [edge for edge in edges if edge is not None]
-
-
-def _missing(edge: Edge) -> str:
-    return (
-        f"{edge.downstream} seems to rest on {edge.upstream}, though no mapping says so:"
-        f" {edge.probability:.0%}, by who alerted in earlier outages"
-    )
 
 
 def _changed(change: Change, pattern: Pattern, onset: Beginning | None) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from tocsin.decide.remembered import HIGHEST
 from tocsin.decide.topology import UNREACHABLE, Topology
 from tocsin.domain.subject import Subject
 
@@ -27,8 +28,8 @@ LACKING = 0.4
 others, and one edge in six is not written down)."""
 LEAST = 0.02
 """Edges that are less likely are left out: they move nothing."""
-HIGHEST, MOST = 0.97, 50.0
-"""As in the laws: nothing is certain to alert."""
+MOST = 50.0
+"""No evidence counts for more than this log odds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,11 @@ class Edge:
     upstream: Subject
     downstream: Subject
     probability: float
+
+    @property
+    def words(self) -> str:
+        """As a sentence for people."""
+        return f"{self.downstream} seems to rest on {self.upstream}, though no mapping says so: {self.probability:.0%}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,7 +35,7 @@ class _Lenient(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _without_nulls(cls, said: Any) -> Any:  # noqa: ANN401 of JSON
-        return {name: value for name, value in said.items() if value is not None} if isinstance(said, dict) else said
+        return _told(said)
 
 
 def _in_utc(at: datetime) -> datetime:
@@ -54,8 +54,8 @@ def _or(kind: type[StrEnum], otherwise: StrEnum) -> BeforeValidator:
     return BeforeValidator(lambda value: value if str(value) in known else otherwise)
 
 
-def _texts(value: object) -> object:
-    """Labels whose value is not known say nothing."""
+def _told(value: object) -> object:
+    """What is `null` was not told."""
     return {name: said for name, said in value.items() if said is not None} if isinstance(value, dict) else value
 
 
@@ -95,7 +95,7 @@ class ChangeLine(_Lenient):
     previous_version: str = ""
     summary: str = ""
     touches: tuple[Name, ...] = ()
-    labels: Annotated[dict[str, str], BeforeValidator(_texts)] = {}
+    labels: Annotated[dict[str, str], BeforeValidator(_told)] = {}
 
 
 class AlertLine(_Lenient):
